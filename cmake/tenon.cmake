@@ -1,0 +1,88 @@
+# Targets, not global flags: warnings and sanitizers reach every target through two INTERFACE libraries.
+find_package(Threads REQUIRED)
+find_package(OpenMP COMPONENTS C)
+find_package(PkgConfig REQUIRED)
+
+add_library(tenon_warnings INTERFACE)
+target_compile_options(tenon_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wcast-qual
+    -Wcast-align -Wwrite-strings -Wpointer-arith -Wformat=2 -Wimplicit-fallthrough -Wdouble-promotion
+    -Wnull-dereference -fno-common
+    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition>)
+if(TENON_WERROR)
+    target_compile_options(tenon_warnings INTERFACE -Werror)
+endif()
+
+add_library(tenon_flags INTERFACE)
+target_compile_definitions(tenon_flags INTERFACE _POSIX_C_SOURCE=200809L)
+target_include_directories(tenon_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
+# A fused multiply-add rounds once where the C text rounds twice: off everywhere, so that one source has one meaning.
+target_compile_options(tenon_flags INTERFACE -ffp-contract=off)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(tenon_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+endif()
+if(TENON_SANITIZE)
+    target_compile_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE} -fno-omit-frame-pointer
+        -fno-sanitize-recover=all)
+    target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE})
+    # GCC's sanitizer instrumentation makes these two warnings report paths that cannot happen.
+    target_compile_options(tenon_flags INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+endif()
+# TSan does not understand libgomp, so those builds create the team's threads with pthreads; so does clang's fuzz build.
+if(TENON_FUZZ)
+    target_compile_options(tenon_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(TENON_SANITIZE MATCHES "thread" OR TENON_FUZZ OR NOT OpenMP_C_FOUND)
+    set(TENON_TEAM_PTHREADS ON)
+endif()
+
+# tenon_library(NAME sources... DEPS targets...): one static library a directory, include root = repository.
+function(tenon_library name)
+    cmake_parse_arguments(arg "" "" "DEPS;PRIVATE_DEPS" ${ARGN})
+    add_library(${name} STATIC ${arg_UNPARSED_ARGUMENTS})
+    target_link_libraries(${name} PUBLIC tenon_flags ${arg_DEPS} PRIVATE tenon_warnings ${arg_PRIVATE_DEPS})
+    target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Wconversion -Wno-sign-conversion>)
+endfunction()
+
+# tenon_plugin(NAME sources... [OUTPUT dir]): NAME.so with one exported symbol, no lib prefix.
+function(tenon_plugin name)
+    cmake_parse_arguments(arg "" "OUTPUT" "DEPS" ${ARGN})
+    if(NOT arg_OUTPUT)
+        set(arg_OUTPUT ${TENON_PLUGIN_OUTPUT_DIRECTORY})
+    endif()
+    add_library(${name} MODULE ${arg_UNPARSED_ARGUMENTS})
+    set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT})
+    target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS} m)
+    target_link_options(${name} PRIVATE -Wl,--exclude-libs,ALL -Wl,-Bsymbolic)
+    if(NOT TENON_SANITIZE)
+        target_link_options(${name} PRIVATE -Wl,--no-undefined)
+    endif()
+endfunction()
+
+# tenon_test(NAME sources... DEPS targets... [LABEL unit] [TIMEOUT s]): a cmocka binary under ctest.
+function(tenon_test name)
+    cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "DEPS;ARGS" ${ARGN})
+    if(NOT arg_LABEL)
+        set(arg_LABEL unit)
+    endif()
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 120)
+    endif()
+    add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS} PkgConfig::cmocka)
+    add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
+    set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()
+
+# tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only.
+function(tenon_fuzz name)
+    if(NOT TENON_FUZZ)
+        return()
+    endif()
+    cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+    add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endfunction()

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes GGUF v3 files: metadata first, then tensors in the order given. Used by tests today and by `convert` later.
+ * Written under a temporary name and renamed on finish, so a kill leaves the old file or the new one.
+ */
+#ifndef TN_MODEL_FORMATS_GGUF_WRITER_H
+#define TN_MODEL_FORMATS_GGUF_WRITER_H
+
+#include "core/base/status.h"
+#include "model/formats/vocab.h"
+
+#include <stddef.h>
+
+typedef struct tn_gguf_writer tn_gguf_writer;
+
+tn_status tn_gguf_writer_create(tn_gguf_writer **out, tn_error *err) TN_MUST_USE;
+/* Errors are sticky and come out of finish. */
+void tn_gguf_put_u32(tn_gguf_writer *w, const char *key, uint32_t value);
+void tn_gguf_put_i32(tn_gguf_writer *w, const char *key, int32_t value);
+void tn_gguf_put_f32(tn_gguf_writer *w, const char *key, float value);
+void tn_gguf_put_bool(tn_gguf_writer *w, const char *key, int32_t value);
+void tn_gguf_put_string(tn_gguf_writer *w, const char *key, const char *text, size_t n);
+void tn_gguf_put_strings(tn_gguf_writer *w, const char *key, const tn_text *texts, size_t n);
+void tn_gguf_put_f32s(tn_gguf_writer *w, const char *key, const float *values, size_t n);
+void tn_gguf_put_i32s(tn_gguf_writer *w, const char *key, const int32_t *values, size_t n);
+/** type: "F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1"; values [rows][cols] f32, encoded here; cols a multiple of the block. rows 0: a vector. */
+void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, int64_t rows, int64_t cols, const float *values);
+/** Write everything to path. */
+tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *err) TN_MUST_USE;
+void tn_gguf_writer_destroy(tn_gguf_writer *w);
+
+#endif
