@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Places activations in one arena a domain: edges that are never alive together share bytes. Pure; made once at load. */
+#ifndef TN_CORE_EXEC_MEMORY_PLAN_H
+#define TN_CORE_EXEC_MEMORY_PLAN_H
+
+#include "core/bind/bind.h"
+
+typedef struct tn_edge_place {
+    uint64_t offset, bytes; /* in the arena of the domain; bytes 0: the edge has no buffer there */
+} tn_edge_place;
+
+typedef struct tn_memory_plan {
+    tn_edge_place *place[TN_MAX_DOMAINS]; /* [graph->n_edges]; views have no place of their own */
+    uint64_t arena_bytes[TN_MAX_DOMAINS];
+    uint64_t sum_bytes[TN_MAX_DOMAINS];   /* without sharing, for `explain` */
+} tn_memory_plan;
+
+/** keep_all: nothing shares or aliases (taps, check). */
+tn_status tn_memory_plan_make(const tn_binding *binding, bool keep_all, tn_memory_plan *out, tn_error *err) TN_MUST_USE;
+void tn_memory_plan_deinit(tn_memory_plan *plan);
+void tn_memory_plan_dump(const tn_memory_plan *plan, const tn_binding *binding, tn_strbuf *out);
+
+#endif
