@@ -8,6 +8,7 @@
 #ifndef TN_CORE_GRAPH_GRAPH_H
 #define TN_CORE_GRAPH_GRAPH_H
 
+#include "core/base/arena.h"
 #include "core/base/strbuf.h"
 #include "core/graph/catalogue.h"
 #include "core/graph/model_desc.h"
@@ -52,7 +53,7 @@ typedef struct tn_graph {
     int32_t n_edges, n_nodes, cap_edges, cap_nodes;
     int32_t n_layers;          /* as built: desc->n_layers or max_layers */
     int32_t logits, argmax;    /* edges: f32 [R, vocab], i32 [R] */
-    void *arena;               /* strings and params */
+    tn_arena arena;            /* strings and params */
     /* builder state */
     const tn_weight_source *source;
     int32_t layer;
