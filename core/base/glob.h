@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** `*` matches any run of characters (also dots), `?` one; everything else itself. Linear time, no recursion. */
+/** `*` matches any run of characters (also dots), `?` one; everything else itself. No recursion; at most |pattern| * |text| steps. */
 bool tn_glob_match(const char *pattern, const char *text);
 
 /** The name nearest to `word` by edit distance, or NULL when none is within max(1, len / 3). names is NULL-terminated. */

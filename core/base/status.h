@@ -37,7 +37,7 @@ tn_status tn_fail_v(tn_error *err, tn_status code, const char *format, va_list a
 /** Prefix err's text with "formatted: "; its code stays. Use once, at a module border. Returns err->code, or `code` when err is NULL. */
 tn_status tn_error_wrap(tn_error *err, tn_status code, const char *format, ...) TN_PRINTF(3, 4);
 
-/** Out of memory, naming what was wanted: "cannot allocate 123 bytes for the block pool". Returns TN_NO_MEMORY. */
+/** "cannot allocate memory for WHAT" (what: "the block pool"). Returns TN_NO_MEMORY. */
 tn_status tn_fail_memory(tn_error *err, const char *what);
 
 /** Short English name of a code: "ok", "unsupported", "unavailable", "no memory", "invalid", "device lost", "internal". */

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/base/glob.h"
+
+#include <string.h>
+
+/* Longer names are never "nearest": a bound for the rows of the distance table. */
+enum { MAX_NAME_BYTES = 128 };
+
+bool tn_glob_match(const char *pattern, const char *text)
+{
+    const char *after_star = NULL; /* where to go back to when a later character does not fit */
+    const char *star_text = NULL;  /* the text that the last star has not swallowed yet */
+
+    while (*text) {
+        if (*pattern == '*') {
+            after_star = ++pattern;
+            star_text = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++;
+            text++;
+        } else if (after_star) {
+            pattern = after_star;
+            text = ++star_text;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+/* Levenshtein distance of a and b, both at most MAX_NAME_BYTES long. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[MAX_NAME_BYTES + 1];
+    size_t n_b = strlen(b);
+
+    for (size_t j = 0; j <= n_b; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n_b; j++) {
+            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[n_b];
+}
+
+const char *tn_nearest_name(const char *word, const char *const *names)
+{
+    size_t len = strnlen(word, MAX_NAME_BYTES + 1);
+    size_t limit = len / 3 > 1 ? len / 3 : 1;
+    size_t best = limit + 1;
+    const char *nearest = NULL;
+
+    if (len == 0 || len > MAX_NAME_BYTES)
+        return NULL;
+    for (; *names; names++) {
+        if (strnlen(*names, MAX_NAME_BYTES + 1) > MAX_NAME_BYTES)
+            continue;
+        size_t distance = edit_distance(word, *names);
+        if (distance < best) {
+            best = distance;
+            nearest = *names;
+        }
+    }
+    return nearest;
+}

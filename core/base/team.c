@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* sched_getaffinity, syscall(SYS_futex) */
+#include "core/base/team.h"
+
+#include "core/base/alloc.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifndef TENON_TEAM_PTHREADS
+#    include <omp.h>
+#endif
+
+enum {
+    MAX_WORKERS = 1024,
+    TILES_PER_WORKER = 8, /* a late worker then holds back at most an eighth of its share */
+    /* About 50 us on current x86: longer than the gap between two ops of a step, shorter than a
+       time slice. */
+    SPIN_ROUNDS = 2000,
+};
+
+/*
+ * A job is open while `epoch` is odd. The fields of the job are written only while epoch is even
+ * and active is 0. epoch/active pair (all seq_cst): a worker adds itself to active, then reads
+ * epoch; the caller closes epoch, then reads active. One of the two sees the other, so the caller
+ * never returns while a worker still runs a tile. sleepers/epoch pair (seq_cst): a worker counts
+ * itself in sleepers, then the kernel compares epoch; the caller changes epoch, then reads
+ * sleepers. So no wake-up is lost. caller_waits/active is the same pair the other way round.
+ */
+struct tn_team {
+    int32_t n_workers, spin_rounds;
+    pthread_mutex_t job_lock; /* one job at a time */
+    tn_team_fn fn;
+    void *arg;
+    uint64_t n, tile;
+    _Atomic bool shutdown;
+    _Atomic int32_t n_started; /* worker numbers given out */
+    int32_t
+        n_threads; /* pthread builds: one a worker; OpenMP builds: the one that opens the region */
+    pthread_t *threads;
+    _Alignas(64) _Atomic uint32_t epoch;
+    _Atomic uint32_t sleepers;
+    _Alignas(64) _Atomic uint32_t active;
+    _Atomic uint32_t caller_waits;
+    _Alignas(64) _Atomic uint64_t
+        next; /* first index that nobody took; unsigned, so that it cannot overflow */
+};
+
+/* The worker number while this thread is inside a job, else -1. */
+static _Thread_local int32_t current_worker = -1;
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t seen)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void run_tiles(tn_team *team, int32_t worker)
+{
+    uint64_t n = team->n;
+    uint64_t tile = team->tile;
+    int32_t outer = current_worker;
+
+    current_worker = worker;
+    for (;;) {
+        /* Relaxed: only the number matters; data is ordered by epoch and active. */
+        uint64_t i0 = atomic_fetch_add_explicit(&team->next, tile, memory_order_relaxed);
+        if (i0 >= n)
+            break;
+        team->fn(team->arg, (int64_t)i0, (int64_t)(n - i0 < tile ? n : i0 + tile), worker);
+    }
+    current_worker = outer;
+}
+
+/* Wait until *word differs from seen: spin a while, then sleep. `waits` tells the other side that a
+ * wake is needed. */
+static uint32_t wait_change(const tn_team *team, _Atomic uint32_t *word, uint32_t seen,
+                            _Atomic uint32_t *waits)
+{
+    for (int32_t i = 0; i < team->spin_rounds; i++) {
+        uint32_t now =
+            atomic_load_explicit(word, memory_order_acquire); /* pairs with the changer's store */
+        if (now != seen)
+            return now;
+        cpu_relax();
+    }
+    atomic_fetch_add(waits, 1);
+    uint32_t now = atomic_load(word);
+    while (now == seen) {
+        futex_wait(word, seen);
+        now = atomic_load(word);
+    }
+    atomic_fetch_sub(waits, 1);
+    return now;
+}
+
+static void worker_loop(tn_team *team)
+{
+    int32_t worker = 1 + atomic_fetch_add(&team->n_started, 1);
+    uint32_t seen = 0;
+
+    while (!atomic_load(&team->shutdown)) {
+        seen = wait_change(team, &team->epoch, seen, &team->sleepers);
+        if (seen % 2 == 0)
+            continue;
+        atomic_fetch_add(&team->active, 1);
+        seen = atomic_load(&team->epoch); /* a later job than the one noticed is as good */
+        if (seen % 2 == 1)
+            run_tiles(team, worker);
+        atomic_fetch_sub(&team->active,
+                         1); /* publishes the tiles' results to the caller's load of active */
+        if (atomic_load(&team->caller_waits))
+            futex_wake(&team->active);
+    }
+}
+
+static void change_epoch(tn_team *team)
+{
+    atomic_fetch_add(&team->epoch, 1);
+    if (atomic_load(&team->sleepers))
+        futex_wake(&team->epoch);
+}
+
+static void run_job(tn_team *team, int64_t n, tn_team_fn fn, void *arg)
+{
+    uint64_t tile = (uint64_t)n / ((uint64_t)team->n_workers * TILES_PER_WORKER);
+
+    team->fn = fn;
+    team->arg = arg;
+    team->n = (uint64_t)n;
+    team->tile = tile > 0 ? tile : 1;
+    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
+    change_epoch(team); /* odd: open; publishes the fields above */
+    run_tiles(team, 0);
+    atomic_fetch_add(&team->epoch, 1); /* even: closed; sleepers need not know */
+    for (uint32_t active = atomic_load(&team->active); active > 0;)
+        active = wait_change(team, &team->active, active, &team->caller_waits);
+}
+
+void tn_team_for(tn_team *team, int64_t n, tn_team_fn fn, void *arg)
+{
+    if (n <= 0)
+        return;
+    if (current_worker >= 0) { /* nested: the other workers may all be waiting for this tile */
+        fn(arg, 0, n, current_worker);
+        return;
+    }
+    pthread_mutex_lock(&team->job_lock);
+    if (n == 1 || team->n_workers == 1) {
+        current_worker = 0;
+        fn(arg, 0, n, 0);
+        current_worker = -1;
+    } else {
+        run_job(team, n, fn, arg);
+    }
+    pthread_mutex_unlock(&team->job_lock);
+}
+
+int32_t tn_team_workers(const tn_team *team)
+{
+    return team->n_workers;
+}
+
+/* The lowest CPU that shares a core with cpu, or cpu itself when the system does not say. */
+static int core_of_cpu(int cpu)
+{
+    char path[96];
+    int first = cpu;
+
+    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+             cpu);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return cpu;
+    if (fscanf(file, "%d", &first) != 1 || first < 0 || first >= CPU_SETSIZE)
+        first = cpu;
+    fclose(file);
+    return first;
+}
+
+/* CPUs that this process may run on, and the cores they belong to. */
+static void count_cpus(int32_t *out_cpus, int32_t *out_cores)
+{
+    cpu_set_t allowed;
+    cpu_set_t cores;
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+    *out_cpus = *out_cores = online > 0 && online < MAX_WORKERS ? (int32_t)online : 1;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        return;
+    CPU_ZERO(&cores);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &allowed))
+            CPU_SET(core_of_cpu(cpu), &cores);
+    }
+    *out_cpus = (int32_t)CPU_COUNT(&allowed);
+    *out_cores = (int32_t)CPU_COUNT(&cores);
+}
+
+#ifdef TENON_TEAM_PTHREADS
+static int32_t threads_needed(const tn_team *team)
+{
+    return team->n_workers - 1;
+}
+
+static void *thread_main(void *arg)
+{
+    worker_loop(arg);
+    return NULL;
+}
+#else
+static int32_t threads_needed(const tn_team *team)
+{
+    return team->n_workers > 1 ? 1 : 0;
+}
+
+/* One region for the whole life of the team: OpenMP makes the threads, the loop above drives them.
+ */
+static void *thread_main(void *arg)
+{
+    tn_team *team = arg;
+
+    omp_set_dynamic(0);
+#    pragma omp parallel num_threads(team->n_workers - 1)
+    worker_loop(team);
+    return NULL;
+}
+#endif
+
+static tn_status start_threads(tn_team *team, tn_error *err)
+{
+    int32_t want = threads_needed(team);
+
+    team->threads = tn_alloc_array((size_t)want, sizeof(team->threads[0]));
+    if (!team->threads)
+        return tn_fail_memory(err, "the thread team");
+    for (; team->n_threads < want; team->n_threads++) {
+        int rc = pthread_create(&team->threads[team->n_threads], NULL, thread_main, team);
+        if (rc != 0)
+            return tn_fail(err, TN_UNAVAILABLE, "cannot create thread %d of %d: %s",
+                           team->n_threads + 1, want, strerror(rc));
+    }
+    return TN_OK;
+}
+
+tn_status tn_team_create(int32_t threads, tn_team **out_team, tn_error *err)
+{
+    int32_t n_cpus;
+    int32_t n_cores;
+
+    *out_team = NULL;
+    if (threads < 0 || threads > MAX_WORKERS)
+        return tn_fail(err, TN_INVALID, "threads is %d: 0 (automatic) to %d are allowed", threads,
+                       MAX_WORKERS);
+    count_cpus(&n_cpus, &n_cores);
+    tn_team *team = tn_alloc_aligned(sizeof(*team));
+    if (!team)
+        return tn_fail_memory(err, "the thread team");
+    *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cores };
+    /* With more workers than CPUs a spinning thread only keeps a working one from running. */
+    team->spin_rounds = team->n_workers <= n_cpus ? SPIN_ROUNDS : 0;
+    pthread_mutex_init(&team->job_lock, NULL);
+    tn_status status = start_threads(team, err);
+    if (status) {
+        tn_team_destroy(team);
+        return status;
+    }
+    *out_team = team;
+    return TN_OK;
+}
+
+void tn_team_destroy(tn_team *team)
+{
+    if (!team)
+        return;
+    atomic_store(&team->shutdown, true);
+    atomic_fetch_add(&team->epoch,
+                     2); /* a change that stays even: wakes the workers, opens no job */
+    futex_wake(&team->epoch);
+    for (int32_t i = 0; i < team->n_threads; i++)
+        pthread_join(team->threads[i], NULL);
+    tn_free(team->threads);
+    pthread_mutex_destroy(&team->job_lock);
+    tn_free(team);
+}
