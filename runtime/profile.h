@@ -14,6 +14,7 @@
 #include "core/base/status.h"
 #include "core/base/strbuf.h"
 #include "core/graph/model_desc.h"
+#include "core/plugin/plugin_set.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,16 +25,12 @@ enum { TN_PROFILE_ROPE_MODEL = TN_ROPE_SCALING_LONGROPE + 1 };
 enum { TN_PROFILE_ACTIVATIONS_AUTO = 0, TN_PROFILE_ACTIVATIONS_F16, TN_PROFILE_ACTIVATIONS_BF16 };
 enum { TN_PROFILE_MEMORY_AUTO = 0, TN_PROFILE_MEMORY_PERCENT, TN_PROFILE_MEMORY_BYTES };
 
-typedef struct tn_profile_option {
-    const char *key, *value;
-} tn_profile_option;
-
 typedef struct tn_profile_plugin {
     const char *name; /* never NULL; from the path's last part when only a path is given */
     const char *path; /* absolute path of the .so, or NULL: look for name in the plugin directory */
     const char *sha256; /* 64 lower-case hex digits, or NULL */
     bool required;      /* a skip of this plugin is an error */
-    const tn_profile_option *options;
+    const tn_option *options;
     size_t n_options;
     const char *where; /* "file:line:col" (or "--set ..."), for messages */
 } tn_profile_plugin;
@@ -103,7 +100,7 @@ typedef struct tn_profile {
     tn_profile_device device;
     const tn_profile_plugin *plugins; /* in order of preference, names unique, at least one */
     size_t n_plugins;
-    const char *fallback; /* plugin name, or NULL for none */
+    const char *fallback; /* plugin name, or "none" */
     /* In file order, entries of extended profiles first; where several globs match a node, the last
      * one counts. */
     const tn_profile_bind *bind;
