@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/sample/sampler.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+/* weight = exp((logit - best) / temperature): the unnormalised probability, 1 for the best logit.
+ */
+typedef struct candidate {
+    double weight;
+    float logit;
+    int32_t id;
+} candidate;
+
+/* A NaN logit is worse than every number; equal logits are ordered by id, so every order here is
+ * total. */
+static bool better(float logit_a, int32_t id_a, float logit_b, int32_t id_b)
+{
+    if (isnan(logit_a) || isnan(logit_b))
+        return isnan(logit_a) && isnan(logit_b) ? id_a < id_b : isnan(logit_b) != 0;
+    return logit_a > logit_b || (logit_a == logit_b && id_a < id_b);
+}
+
+tn_status tn_sampling_check(const tn_sampling *s, tn_error *err)
+{
+    if (!(s->temperature >= 0.0F) || isinf(s->temperature))
+        return tn_fail(err, TN_INVALID, "temperature %g is not a finite number >= 0",
+                       (double)s->temperature);
+    if (s->top_k < 0)
+        return tn_fail(err, TN_INVALID,
+                       "top_k %d is negative: 0 switches it off, 1 or more keeps that many tokens",
+                       s->top_k);
+    if (!(s->top_p > 0.0F && s->top_p <= 1.0F))
+        return tn_fail(err, TN_INVALID, "top_p %g is not in (0, 1]", (double)s->top_p);
+    if (!(s->min_p >= 0.0F && s->min_p <= 1.0F))
+        return tn_fail(err, TN_INVALID, "min_p %g is not in [0, 1]", (double)s->min_p);
+    return TN_OK;
+}
+
+size_t tn_sample_scratch_bytes(int32_t vocab)
+{
+    return (size_t)vocab * sizeof(candidate);
+}
+
+/* Allowed tokens with a logit above -inf, in id order; *out_best is the index of the best. */
+static int32_t collect(const float *logits, int32_t vocab, const uint32_t *mask, candidate *c,
+                       int32_t *out_best)
+{
+    int32_t n = 0;
+    int32_t best = 0;
+
+    for (int32_t id = 0; id < vocab; id++) {
+        if (mask && !(mask[id / 32] >> (id % 32) & 1U))
+            continue;
+        if (!(logits[id] > -INFINITY)) /* also drops NaN */
+            continue;
+        c[n] = (candidate){ .logit = logits[id], .id = id };
+        if (c[n].logit > c[best].logit)
+            best = n;
+        n++;
+    }
+    *out_best = best;
+    return n;
+}
+
+static void sift_down(candidate *heap, int32_t n, int32_t i)
+{
+    for (;;) {
+        int32_t top = i;
+        int32_t left = 2 * i + 1;
+
+        if (left < n && better(heap[left].logit, heap[left].id, heap[top].logit, heap[top].id))
+            top = left;
+        if (left + 1 < n &&
+            better(heap[left + 1].logit, heap[left + 1].id, heap[top].logit, heap[top].id))
+            top = left + 1;
+        if (top == i)
+            return;
+        candidate swap = heap[i];
+        heap[i] = heap[top];
+        heap[top] = swap;
+        i = top;
+    }
+}
+
+/* Move the best of heap[0..n) to heap[n - 1]; the rest stays a heap. */
+static void pop_best(candidate *heap, int32_t n)
+{
+    candidate best = heap[0];
+
+    heap[0] = heap[n - 1];
+    heap[n - 1] = best;
+    sift_down(heap, n - 1, 0);
+}
+
+static double sum_weights(const candidate *c, int32_t n)
+{
+    double sum = 0.0;
+
+    for (int32_t i = 0; i < n; i++)
+        sum += c[i].weight;
+    return sum;
+}
+
+/*
+ * Top-k, then top-p over what is left. The kept candidates end up at the end of c, best last;
+ * returns how many. The heap gives them in order for O(vocab + kept log vocab).
+ */
+static int32_t keep_best(candidate *c, int32_t n, int32_t top_k, double top_p)
+{
+    int32_t max_kept = top_k > 0 && top_k < n ? top_k : n;
+    int32_t kept = 0;
+    double total = sum_weights(c, n);
+    double sum = 0.0;
+
+    for (int32_t i = n / 2 - 1; i >= 0; i--)
+        sift_down(c, n, i);
+    if (max_kept < n) {
+        for (int32_t i = 0; i < max_kept; i++)
+            pop_best(c, n - i);
+        total = sum_weights(c + n - max_kept, max_kept);
+    }
+    while (kept < max_kept && (kept == 0 || sum < top_p * total || top_p >= 1.0)) {
+        if (max_kept == n)
+            pop_best(c, n - kept);
+        sum += c[n - 1 - kept].weight;
+        kept++;
+    }
+    return kept;
+}
+
+tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, const uint32_t *mask,
+                    uint32_t sample, uint64_t position, void *scratch, int32_t *out_id,
+                    tn_error *err)
+{
+    candidate *c = scratch;
+    int32_t best = 0;
+    int32_t n = collect(logits, vocab, mask, c, &best);
+
+    *out_id = -1;
+    if (n == 0)
+        return tn_fail(err, TN_INVALID,
+                       "no token can be drawn: of %d logits none that is allowed%s is above -inf",
+                       vocab, mask ? " by the mask" : "");
+    *out_id = c[best].id;
+    if (s->temperature == 0.0F)
+        return TN_OK;
+
+    double best_logit = (double)c[best].logit;
+    /* The equality covers +inf, where the difference would be NaN. */
+    for (int32_t i = 0; i < n; i++)
+        c[i].weight = (double)c[i].logit == best_logit
+                          ? 1.0
+                          : exp(((double)c[i].logit - best_logit) / (double)s->temperature);
+
+    int32_t kept = n;
+    if ((s->top_k > 0 && s->top_k < n) || s->top_p < 1.0F)
+        kept = keep_best(c, n, s->top_k, (double)s->top_p);
+
+    /* Min-p compares with the best, whose weight is 1. */
+    const candidate *k = c + (n - kept);
+    double total = 0.0;
+    for (int32_t i = kept - 1; i >= 0; i--)
+        total += k[i].weight >= (double)s->min_p ? k[i].weight : 0.0;
+
+    double target = tn_random_unit(s->seed, sample, position) * total;
+    double sum = 0.0;
+    for (int32_t i = kept - 1; i >= 0; i--) {
+        if (k[i].weight < (double)s->min_p || k[i].weight == 0.0)
+            continue;
+        sum += k[i].weight;
+        *out_id = k[i].id;
+        if (target < sum)
+            break;
+    }
+    return TN_OK;
+}
+
+static void sift_worst(tn_top_logit *heap, int32_t n, int32_t i)
+{
+    for (;;) {
+        int32_t worst = i;
+        int32_t left = 2 * i + 1;
+
+        if (left < n && better(heap[worst].logit, heap[worst].id, heap[left].logit, heap[left].id))
+            worst = left;
+        if (left + 1 < n &&
+            better(heap[worst].logit, heap[worst].id, heap[left + 1].logit, heap[left + 1].id))
+            worst = left + 1;
+        if (worst == i)
+            return;
+        tn_top_logit swap = heap[i];
+        heap[i] = heap[worst];
+        heap[worst] = swap;
+        i = worst;
+    }
+}
+
+/* A heap of the k best so far with the worst on top: O(vocab + hits log k), no scratch. */
+void tn_top_logits(const float *logits, int32_t vocab, int32_t k, tn_top_logit *out)
+{
+    int32_t n = k < vocab ? k : vocab;
+
+    if (n <= 0)
+        return;
+    for (int32_t id = 0; id < n; id++)
+        out[id] = (tn_top_logit){ .id = id, .logit = logits[id] };
+    for (int32_t i = n / 2 - 1; i >= 0; i--)
+        sift_worst(out, n, i);
+    for (int32_t id = n; id < vocab; id++) {
+        if (!better(logits[id], id, out[0].logit, out[0].id))
+            continue;
+        out[0] = (tn_top_logit){ .id = id, .logit = logits[id] };
+        sift_worst(out, n, 0);
+    }
+    for (int32_t left = n - 1; left > 0; left--) {
+        tn_top_logit worst = out[0];
+        out[0] = out[left];
+        out[left] = worst;
+        sift_worst(out, left, 0);
+    }
+}
