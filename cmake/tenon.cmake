@@ -58,6 +58,9 @@ function(tenon_plugin name)
     endif()
 endfunction()
 
+# Tests where threads meet: these get the label tsan too, and scripts/test.sh runs them under ThreadSanitizer.
+set(TENON_TSAN_TESTS test_engine test_scheduler test_sched test_status test_team test_domain_sim)
+
 # tenon_test(NAME sources... DEPS targets... [LABEL unit] [TIMEOUT s]): a cmocka binary under ctest.
 function(tenon_test name)
     cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "DEPS;ARGS" ${ARGN})
@@ -71,7 +74,10 @@ function(tenon_test name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS} PkgConfig::cmocka)
     add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
-    set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+    if(name IN_LIST TENON_TSAN_TESTS)
+        list(APPEND arg_LABEL tsan)
+    endif()
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
 # tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only.
