@@ -25,7 +25,8 @@ if(TENON_SANITIZE)
         -fno-sanitize-recover=all)
     target_link_options(tenon_flags INTERFACE -fsanitize=${TENON_SANITIZE})
     # GCC's sanitizer instrumentation makes these two warnings report paths that cannot happen.
-    target_compile_options(tenon_flags INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+    target_compile_options(tenon_flags INTERFACE -Wno-null-dereference
+        $<$<COMPILE_LANG_AND_ID:C,GNU>:-Wno-maybe-uninitialized> $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
 endif()
 # TSan does not understand libgomp, so those builds create the team's threads with pthreads; so does clang's fuzz build.
 if(TENON_FUZZ)

@@ -31,6 +31,7 @@ static void trim_partial_utf8(char *text)
         text[start] = '\0';
 }
 
+TN_PRINTF(2, 0)
 static void format_text(char text[MAX_TEXT_BYTES], const char *format, va_list args)
 {
     int n = vsnprintf(text, MAX_TEXT_BYTES, format, args);

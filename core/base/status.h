@@ -32,7 +32,7 @@ extern "C" {
 
 /** Set *err (if not NULL) to code and the formatted text, cut at 251 bytes on a UTF-8 border; returns code. */
 tn_status tn_fail(tn_error *err, tn_status code, const char *format, ...) TN_PRINTF(3, 4);
-tn_status tn_fail_v(tn_error *err, tn_status code, const char *format, va_list args);
+tn_status tn_fail_v(tn_error *err, tn_status code, const char *format, va_list args) TN_PRINTF(3, 0);
 
 /** Prefix err's text with "formatted: "; its code stays. Use once, at a module border. Returns err->code, or `code` when err is NULL. */
 tn_status tn_error_wrap(tn_error *err, tn_status code, const char *format, ...) TN_PRINTF(3, 4);
