@@ -65,5 +65,7 @@ const tn_plugin_entry *tn_plugin_set_find(const tn_plugin_set *set, const char *
 tn_status tn_plugin_set_require(const tn_plugin_set *set, tn_error *err) TN_MUST_USE;
 /** The device of the profile: *out_present false when its domain provider was skipped (reason in the provider's entry). */
 void tn_plugin_set_device(const tn_plugin_set *set, tn_device *out_device, bool *out_present);
+/** Name of that device's domain, which is also the name of its provider: "host", "cuda". */
+const char *tn_plugin_set_device_name(const tn_plugin_set *set);
 
 #endif
