@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ids of one answer, in order, to text that can be shown: never half a UTF-8 character, never the beginning of a stop string that
- * may still complete (it is held back), nothing from a stop string on. Thread: one thread a stream.
+ * Ids of one answer, in order, to text that can be shown: never half a UTF-8 character, never the
+ * beginning of a stop string that may still complete (it is held back), nothing from a stop string
+ * on. Thread: one thread a stream.
  */
 #ifndef TN_MODEL_TEXT_TOKEN_STREAM_H
 #define TN_MODEL_TEXT_TOKEN_STREAM_H
@@ -10,11 +11,14 @@
 
 typedef struct tn_token_stream tn_token_stream;
 
-/** stops[n_stops]: non-empty NUL-terminated strings, copied. special: control tokens appear as text. */
-tn_status tn_token_stream_create(const tn_tokenizer *t, const char *const *stops, size_t n_stops, bool special, tn_token_stream **out,
-                                 tn_error *err) TN_MUST_USE;
-/** Add one id. Appends what can be shown now to *out. *out_stopped becomes true when a stop string has completed. */
-tn_status tn_token_stream_push(tn_token_stream *s, int32_t id, tn_strbuf *out, bool *out_stopped, tn_error *err) TN_MUST_USE;
+/** stops[n_stops]: non-empty NUL-terminated strings, copied. special: control tokens appear as
+ * text. */
+tn_status tn_token_stream_create(const tn_tokenizer *t, const char *const *stops, size_t n_stops,
+                                 bool special, tn_token_stream **out, tn_error *err) TN_MUST_USE;
+/** Add one id. Appends what can be shown now to *out. *out_stopped becomes true when a stop string
+ * has completed. */
+tn_status tn_token_stream_push(tn_token_stream *s, int32_t id, tn_strbuf *out, bool *out_stopped,
+                               tn_error *err) TN_MUST_USE;
 /** The end: append what was held back; bytes that are no UTF-8 come out as U+FFFD. */
 tn_status tn_token_stream_finish(tn_token_stream *s, tn_strbuf *out, tn_error *err) TN_MUST_USE;
 void tn_token_stream_destroy(tn_token_stream *s);

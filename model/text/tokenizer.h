@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text to ids and back. Made from a model file's vocabulary: byte-level BPE (own merges, PCRE2 pre-tokenizer patterns with match
- * limits), or SentencePiece through libsentencepiece. Thread: immutable after create; encode and piece from any thread.
+ * Text to ids and back. Made from a model file's vocabulary: byte-level BPE (own merges, PCRE2
+ * pre-tokenizer patterns with match limits), or SentencePiece through libsentencepiece. Thread:
+ * immutable after create; encode and piece from any thread.
  */
 #ifndef TN_MODEL_TEXT_TOKENIZER_H
 #define TN_MODEL_TEXT_TOKENIZER_H
@@ -26,20 +27,27 @@ enum {
     TN_ENCODE_SPECIAL = 2, /* texts of special tokens ("<|im_start|>") become their ids */
 };
 
-/** vocab is borrowed until destroy. TN_UNSUPPORTED with the list of what is known for an unknown pre-tokenizer or vocabulary kind. */
+/** vocab is borrowed until destroy. TN_UNSUPPORTED with the list of what is known for an unknown
+ * pre-tokenizer or vocabulary kind. */
 tn_status tn_tokenizer_create(const tn_vocab *vocab, tn_tokenizer **out, tn_error *err) TN_MUST_USE;
 void tn_tokenizer_destroy(tn_tokenizer *t);
 
-/** Append the ids of text[0, n) to *ids. Any bytes are accepted, invalid UTF-8 too. At most 16 MiB of text. */
-tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags, tn_ids *ids, tn_error *err) TN_MUST_USE;
-/** Append the bytes of one token (may be part of a UTF-8 character). `special`: also write control tokens' text. Out of range: TN_INVALID. */
-tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out, tn_error *err) TN_MUST_USE;
+/** Append the ids of text[0, n) to *ids. Any bytes are accepted, invalid UTF-8 too. At most 16 MiB
+ * of text. */
+tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
+                              tn_ids *ids, tn_error *err) TN_MUST_USE;
+/** Append the bytes of one token (may be part of a UTF-8 character). `special`: also write control
+ * tokens' text. Out of range: TN_INVALID. */
+tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out,
+                             tn_error *err) TN_MUST_USE;
 /** Whole decode as the model's own detokenizer does it (SentencePiece drops the dummy prefix). */
-tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special, tn_strbuf *out, tn_error *err) TN_MUST_USE;
+tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special,
+                              tn_strbuf *out, tn_error *err) TN_MUST_USE;
 
 int32_t tn_tokenizer_n_tokens(const tn_tokenizer *t);
-int32_t tn_tokenizer_bos(const tn_tokenizer *t);  /* -1: none */
-/** Ids that end a generation (EOS, EOT, and <|im_end|>, <|eot_id|>, <|endoftext|>, <end_of_turn>... when they are control tokens). */
+int32_t tn_tokenizer_bos(const tn_tokenizer *t); /* -1: none */
+/** Ids that end a generation (EOS, EOT, and <|im_end|>, <|eot_id|>, <|endoftext|>, <end_of_turn>...
+ * when they are control tokens). */
 const tn_ids *tn_tokenizer_stop_ids(const tn_tokenizer *t);
 bool tn_tokenizer_is_control(const tn_tokenizer *t, int32_t id);
 /** Id of an exact token text, or -1. */

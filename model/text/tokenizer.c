@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/text/tokenizer.h"
+
+#include "core/base/alloc.h"
+#include "model/text/bpe.h"
+#include "model/text/special.h"
+#include "model/text/spm.h"
+#include "model/text/tokenizer_impl.h"
+#include "model/text/vocab_index.h"
+
+#include <string.h>
+
+#define MAX_ENCODE_BYTES (16u << 20)
+
+struct tn_tokenizer {
+    tn_vocab_index index;
+    tn_bpe *bpe; /* one of the two, by the vocabulary's kind */
+    tn_spm *spm;
+    tn_special parsed; /* with TN_ENCODE_SPECIAL */
+    tn_special always; /* without; libsentencepiece finds user-defined pieces itself, so only BPE
+                          has any here */
+    tn_ids stop;
+};
+
+void tn_ids_deinit(tn_ids *ids)
+{
+    tn_free(ids->id);
+    *ids = (tn_ids){ 0 };
+}
+
+tn_status tn_ids_append(tn_ids *ids, int32_t id, tn_error *err)
+{
+    if (ids->n == ids->capacity) {
+        size_t capacity = ids->capacity < 32 ? 32 : ids->capacity * 2;
+        int32_t *grown = tn_realloc_array(ids->id, capacity, sizeof(*grown));
+        if (!grown)
+            return tn_fail_memory(err, "token ids");
+        ids->id = grown;
+        ids->capacity = capacity;
+    }
+    ids->id[ids->n++] = id;
+    return TN_OK;
+}
+
+static bool is_type(const tn_tokenizer *t, int32_t id, int32_t type)
+{
+    return id >= 0 && id < t->index.vocab->n_tokens && t->index.type[id] == type;
+}
+
+static tn_status add_stop(tn_tokenizer *t, int32_t id, tn_error *err)
+{
+    for (size_t i = 0; i < t->stop.n; i++) {
+        if (t->stop.id[i] == id)
+            return TN_OK;
+    }
+    return id < 0 ? TN_OK : tn_ids_append(&t->stop, id, err);
+}
+
+/* The texts by which llama.cpp (src/llama-vocab.cpp, "maintain a list of tokens that cause
+ * end-of-generation") knows the end. */
+static tn_status find_stops(tn_tokenizer *t, tn_error *err)
+{
+    static const char *const texts[] = { "<|im_end|>",
+                                         "<|eot_id|>",
+                                         "<|endoftext|>",
+                                         "<|end_of_text|>",
+                                         "<end_of_turn>",
+                                         "<|end|>",
+                                         "<|eom_id|>",
+                                         "<EOT>",
+                                         "_<EOT>",
+                                         "<|return|>",
+                                         "<|end_of_turn|>",
+                                         "<|eot|>",
+                                         "<end_of_utterance>",
+                                         "<\xEF\xBD\x9C"
+                                         "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" };
+    TN_TRY(add_stop(t, t->index.vocab->eos, err));
+    TN_TRY(add_stop(t, t->index.vocab->eot, err));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        int32_t id = tn_tokenizer_find(t, texts[i], strlen(texts[i]));
+        if (is_type(t, id, TN_TOKEN_CONTROL))
+            TN_TRY(add_stop(t, id, err));
+    }
+    return TN_OK;
+}
+
+static tn_status create_model(tn_tokenizer *t, tn_error *err)
+{
+    int32_t kind = t->index.vocab->kind;
+    if (kind == TN_VOCAB_BPE)
+        return tn_bpe_create(&t->index, &t->bpe, err);
+    if (kind == TN_VOCAB_SPM)
+        return tn_spm_create(&t->index, &t->spm, err);
+    return tn_fail(err, TN_UNSUPPORTED,
+                   "vocabulary kind %d is not known, known are: byte-level BPE, SentencePiece BPE",
+                   kind);
+}
+
+tn_status tn_tokenizer_create(const tn_vocab *vocab, tn_tokenizer **out, tn_error *err)
+{
+    const unsigned control = 1u << TN_TOKEN_CONTROL | 1u << TN_TOKEN_UNKNOWN,
+                   user = 1u << TN_TOKEN_USER_DEFINED;
+
+    *out = NULL;
+    if (vocab->kind == TN_VOCAB_NONE)
+        return tn_fail(err, TN_UNSUPPORTED, "model has no vocabulary: it takes token ids only");
+    tn_tokenizer *t = tn_alloc_array(1, sizeof(*t));
+    if (!t)
+        return tn_fail_memory(err, "the tokenizer");
+    tn_status st = tn_vocab_index_init(&t->index, vocab, err);
+    if (!st)
+        st = create_model(t, err);
+    if (!st)
+        st = tn_special_init(&t->parsed, &t->index, t->bpe ? control | user : control, err);
+    if (!st)
+        st = tn_special_init(&t->always, &t->index, t->bpe ? user : 0, err);
+    if (!st)
+        st = find_stops(t, err);
+    if (st)
+        tn_tokenizer_destroy(t);
+    else
+        *out = t;
+    return st;
+}
+
+void tn_tokenizer_destroy(tn_tokenizer *t)
+{
+    if (!t)
+        return;
+    tn_ids_deinit(&t->stop);
+    tn_special_deinit(&t->always);
+    tn_special_deinit(&t->parsed);
+    tn_spm_destroy(t->spm);
+    tn_bpe_destroy(t->bpe);
+    tn_vocab_index_deinit(&t->index);
+    tn_free(t);
+}
+
+static tn_status encode_plain(const tn_tokenizer *t, const char *text, size_t n, tn_ids *ids,
+                              tn_error *err)
+{
+    if (n == 0)
+        return TN_OK;
+    return t->bpe ? tn_bpe_encode(t->bpe, text, n, ids, err)
+                  : tn_spm_encode(t->spm, text, n, ids, err);
+}
+
+static tn_status encode_text(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
+                             tn_ids *ids, tn_error *err)
+{
+    const tn_special *set = flags & TN_ENCODE_SPECIAL ? &t->parsed : &t->always;
+    for (size_t at = 0; at < n;) {
+        tn_special_match match = tn_special_find(set, text, n, at);
+        TN_TRY(encode_plain(t, text + at, match.at - at, ids, err));
+        if (match.n > 0)
+            TN_TRY(tn_ids_append(ids, match.id, err));
+        at = match.at + match.n;
+    }
+    return TN_OK;
+}
+
+tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
+                              tn_ids *ids, tn_error *err)
+{
+    const tn_vocab *v = t->index.vocab;
+    const size_t n_before = ids->n;
+    tn_status st = TN_OK;
+
+    if (n > MAX_ENCODE_BYTES)
+        return tn_fail(err, TN_INVALID, "text has %zu bytes, at most %u are allowed", n,
+                       MAX_ENCODE_BYTES);
+    if ((flags & TN_ENCODE_BOS) && v->add_bos && v->bos >= 0)
+        st = tn_ids_append(ids, v->bos, err);
+    if (!st)
+        st = encode_text(t, text, n, flags, ids, err);
+    if (!st && (flags & TN_ENCODE_BOS) && v->add_eos && v->eos >= 0)
+        st = tn_ids_append(ids, v->eos, err);
+    if (st)
+        ids->n = n_before;
+    return st;
+}
+
+static void put_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out)
+{
+    const tn_text *text = &t->index.vocab->token[id];
+    int32_t type = t->index.type[id];
+    bool hidden = type == TN_TOKEN_CONTROL || (type == TN_TOKEN_UNKNOWN && t->bpe);
+
+    if (special && (hidden || type == TN_TOKEN_UNKNOWN))
+        tn_strbuf_append(out, text->data, text->n);
+    else if (hidden)
+        return;
+    else if (t->spm)
+        tn_spm_piece(t->spm, id, out);
+    else if (type == TN_TOKEN_USER_DEFINED) /* found in the text as it stands, so it is not in the
+                                               byte alphabet */
+        tn_strbuf_append(out, text->data, text->n);
+    else
+        tn_bpe_piece(t->bpe, *text, out);
+}
+
+tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out,
+                             tn_error *err)
+{
+    if (id < 0 || id >= t->index.vocab->n_tokens)
+        return tn_fail(err, TN_INVALID,
+                       "token id %d is outside the vocabulary, 0 to %d are allowed", id,
+                       t->index.vocab->n_tokens - 1);
+    put_piece(t, id, special, out);
+    return out->failed ? tn_fail_memory(err, "the text of tokens") : TN_OK;
+}
+
+tn_status tn_tokenizer_decode_step(const tn_tokenizer *t, int32_t id, bool special, bool *begun,
+                                   tn_strbuf *out, tn_error *err)
+{
+    size_t at = out->len;
+    TN_TRY(tn_tokenizer_piece(t, id, special, out, err));
+    if (out->len == at)
+        return TN_OK;
+    /* As SentencePieceProcessor::Decode: the blank that begins the first visible piece is the dummy
+     * prefix; a byte is text. */
+    bool drop = t->spm && !*begun && t->index.vocab->add_space_prefix && out->data[at] == ' ' &&
+                (is_type(t, id, TN_TOKEN_NORMAL) || is_type(t, id, TN_TOKEN_USER_DEFINED) ||
+                 is_type(t, id, TN_TOKEN_UNUSED));
+    *begun = true;
+    if (drop) {
+        memmove(out->data + at, out->data + at + 1, out->len - at); /* with the NUL */
+        out->len--;
+    }
+    return TN_OK;
+}
+
+tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special,
+                              tn_strbuf *out, tn_error *err)
+{
+    bool begun = false;
+    for (size_t i = 0; i < n; i++)
+        TN_TRY(tn_tokenizer_decode_step(t, ids[i], special, &begun, out, err));
+    return TN_OK;
+}
+
+int32_t tn_tokenizer_n_tokens(const tn_tokenizer *t)
+{
+    return t->index.vocab->n_tokens;
+}
+
+int32_t tn_tokenizer_bos(const tn_tokenizer *t)
+{
+    return t->index.vocab->bos;
+}
+
+const tn_ids *tn_tokenizer_stop_ids(const tn_tokenizer *t)
+{
+    return &t->stop;
+}
+
+bool tn_tokenizer_is_control(const tn_tokenizer *t, int32_t id)
+{
+    return is_type(t, id, TN_TOKEN_CONTROL);
+}
+
+int32_t tn_tokenizer_find(const tn_tokenizer *t, const char *text, size_t n)
+{
+    return tn_vocab_index_find(&t->index, text, n);
+}
