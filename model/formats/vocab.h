@@ -17,7 +17,8 @@ typedef struct tn_text {
 
 typedef struct tn_vocab {
     int32_t kind;             /* TN_VOCAB_* */
-    const char *pre;          /* BPE pre-tokenizer name: "smollm" "gpt-2" "llama-bpe" "qwen2", or what the file says */
+    const char *pre;          /* BPE pre-tokenizer name: "smollm" "gpt-2" "llama-bpe" "qwen2", or what the file says;
+                                 kind NONE: the name of the vocabulary that is not known, or NULL when the file has none */
     int32_t n_tokens;
     const tn_text *token;     /* [n_tokens] */
     const float *score;       /* [n_tokens] or NULL */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Encoders, after ggml's reference quantisers (ggml-quants.c: quantize_row_q4_0_ref,
+ * quantize_row_q4_1_ref, quantize_row_q8_0_ref): codes are made with the unrounded f32 scale, which
+ * is then stored as f16.
+ */
+#include "model/formats/little_endian.h"
+#include "model/formats/weight_format.h"
+
+#include <math.h>
+
+enum { QK = 32 };
+
+void tn_encode_f32(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t i = 0; i < n_blocks; i++)
+        tn_store_u32(bytes + i * 4, tn_f32_bits(values[i]));
+}
+
+void tn_encode_f16(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t i = 0; i < n_blocks; i++)
+        tn_store_u16(bytes + i * 2, tn_f32_to_f16(values[i]));
+}
+
+void tn_encode_bf16(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t i = 0; i < n_blocks; i++)
+        tn_store_u16(bytes + i * 2, tn_f32_to_bf16(values[i]));
+}
+
+/* Codes are floor(x + half) cut to 0..15. */
+static uint8_t code4(float x)
+{
+    return x >= 15.0f ? 15 : x > 0.0f ? (uint8_t)x : 0;
+}
+
+/* Rounded half away from zero, cut to -127..127; what is no number (an inverse past f32's range) is
+ * 0. */
+static uint8_t code8(float x)
+{
+    float rounded = roundf(x);
+    if (!(fabsf(rounded) <= 127.0f))
+        rounded = rounded > 0.0f ? 127.0f : rounded < 0.0f ? -127.0f : 0.0f;
+    return (uint8_t)(int8_t)rounded;
+}
+
+static void pack_nibbles(const uint8_t *codes, uint8_t *packed)
+{
+    for (int i = 0; i < QK / 2; i++)
+        packed[i] = (uint8_t)(codes[i] | codes[i + QK / 2] << 4);
+}
+
+void tn_encode_q4_0(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t b = 0; b < n_blocks; b++, values += QK, bytes += 2 + QK / 2) {
+        float extreme = 0.0f; /* the value of largest magnitude, with its sign: it becomes code 0 */
+        for (int i = 0; i < QK; i++)
+            if (fabsf(values[i]) > fabsf(extreme))
+                extreme = values[i];
+        float d = extreme / -8.0f;
+        float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+        uint8_t codes[QK];
+        for (int i = 0; i < QK; i++)
+            codes[i] = code4(values[i] * inverse + 8.5f);
+        tn_store_u16(bytes, tn_f32_to_f16(d));
+        pack_nibbles(codes, bytes + 2);
+    }
+}
+
+void tn_encode_q4_1(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t b = 0; b < n_blocks; b++, values += QK, bytes += 4 + QK / 2) {
+        float min = values[0];
+        float max = values[0];
+        for (int i = 1; i < QK; i++) {
+            min = values[i] < min ? values[i] : min;
+            max = values[i] > max ? values[i] : max;
+        }
+        float d = (max - min) / 15.0f;
+        float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+        uint8_t codes[QK];
+        for (int i = 0; i < QK; i++)
+            codes[i] = code4((values[i] - min) * inverse + 0.5f);
+        tn_store_u16(bytes, tn_f32_to_f16(d));
+        tn_store_u16(bytes + 2, tn_f32_to_f16(min));
+        pack_nibbles(codes, bytes + 4);
+    }
+}
+
+void tn_encode_q8_0(const float *values, size_t n_blocks, uint8_t *bytes)
+{
+    for (size_t b = 0; b < n_blocks; b++, values += QK, bytes += 2 + QK) {
+        float largest = 0.0f;
+        for (int i = 0; i < QK; i++)
+            largest = fmaxf(largest, fabsf(values[i]));
+        float d = largest / 127.0f;
+        float inverse = d != 0.0f ? 1.0f / d : 0.0f;
+        tn_store_u16(bytes, tn_f32_to_f16(d));
+        for (int i = 0; i < QK; i++)
+            bytes[2 + i] = code8(values[i] * inverse);
+    }
+}
