@@ -44,11 +44,14 @@ function(tenon_library name)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Wconversion -Wno-sign-conversion>)
 endfunction()
 
-# tenon_plugin(NAME sources... [OUTPUT dir]): NAME.so with one exported symbol, no lib prefix.
+# tenon_plugin(NAME sources... [OUTPUT dir]): NAME.so with one exported symbol, no lib prefix. Those without OUTPUT are for users:
+# the target tenon_plugins builds them all.
+add_custom_target(tenon_plugins)
 function(tenon_plugin name)
     cmake_parse_arguments(arg "" "OUTPUT" "DEPS" ${ARGN})
     if(NOT arg_OUTPUT)
         set(arg_OUTPUT ${TENON_PLUGIN_OUTPUT_DIRECTORY})
+        add_dependencies(tenon_plugins ${name})
     endif()
     add_library(${name} MODULE ${arg_UNPARSED_ARGUMENTS})
     set_target_properties(${name} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${arg_OUTPUT})
@@ -61,6 +64,7 @@ endfunction()
 
 # Tests where threads meet: these get the label tsan too, and scripts/test.sh runs them under ThreadSanitizer.
 set(TENON_TSAN_TESTS test_engine test_scheduler test_sched test_status test_team test_domain_sim)
+add_custom_target(tsan_tests)
 
 # tenon_test(NAME sources... DEPS targets... [LABEL unit] [TIMEOUT s]): a cmocka binary under ctest.
 function(tenon_test name)
@@ -77,11 +81,31 @@ function(tenon_test name)
     add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
     if(name IN_LIST TENON_TSAN_TESTS)
         list(APPEND arg_LABEL tsan)
+        add_dependencies(tsan_tests ${name})
     endif()
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
-# tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only.
+# tenon_pytest(NAME file.py [LABEL e2e] [TIMEOUT s]): a pytest file under ctest, in the .venv of scripts/test.sh. The file finds
+# the build in the environment variable TENON_BUILD_DIR.
+function(tenon_pytest name file)
+    cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "" ${ARGN})
+    if(NOT arg_LABEL)
+        set(arg_LABEL e2e)
+    endif()
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 300)
+    endif()
+    add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python -m pytest -q -rs -p no:cacheprovider
+        ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
+        ENVIRONMENT "TENON_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+# tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only. The test of the same name (label
+# fuzz) starts from the files in corpus/ next to it, in the folder of its name less "fuzz_", and runs for TENON_FUZZ_SECONDS.
+set(TENON_FUZZ_SECONDS 15 CACHE STRING "How long each fuzz test runs")
+add_custom_target(fuzz_targets)
 function(tenon_fuzz name)
     if(NOT TENON_FUZZ)
         return()
@@ -92,4 +116,17 @@ function(tenon_fuzz name)
     target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS})
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz_targets ${name})
+
+    string(REGEX REPLACE "^fuzz_" "" folder ${name})
+    set(found ${CMAKE_BINARY_DIR}/fuzz/${folder})
+    file(MAKE_DIRECTORY ${found})
+    set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${folder})
+    if(NOT EXISTS ${corpus})
+        set(corpus "")
+    endif()
+    math(EXPR timeout "${TENON_FUZZ_SECONDS} + 60")
+    add_test(NAME ${name} COMMAND ${name} -max_total_time=${TENON_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048
+        -artifact_prefix=${CMAKE_BINARY_DIR}/fuzz/ ${found} ${corpus})
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
 endfunction()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The core stays small and links nothing but the C library and threads.
+
+Usage: check_core.py size ROOT | check_core.py links SHARED_OBJECT
+
+SHARED_OBJECT is the whole core linked into one file (target tenon_core_link, with no undefined symbol allowed).
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+import source
+
+MAX_LINES = 8000
+# The dynamic linker's name and libgcc_s come with the compiler on some machines; they are no dependency of ours.
+ALLOWED = re.compile(r"^(libc|libm|libdl|libgomp|libpthread|libgcc_s|ld-linux[\w-]*)\.so(\.\d+)?$")
+_NEEDED = re.compile(r"\(NEEDED\).*\[(.+)\]")
+
+
+def check_size(root, limit=MAX_LINES):
+    root = pathlib.Path(root)
+    lines = {p.as_posix(): len((root / p).read_text(encoding="utf-8").splitlines())
+             for p in source.tree_files(root) if p.parts[0] == "core" and p.suffix in {".c", ".h"}}
+    total = sum(lines.values())
+    if not lines:
+        return ["core/ has no source files"], total
+    if total > limit:
+        longest = sorted(lines.items(), key=lambda item: -item[1])[:5]
+        return [f"core/ has {total} lines, at most {limit} are allowed; longest: "
+                + ", ".join(f"{path} {n}" for path, n in longest)], total
+    return [], total
+
+
+def needed(path):
+    out = subprocess.run(["readelf", "-d", path], capture_output=True, check=True, text=True).stdout
+    return _NEEDED.findall(out)
+
+
+def check_links(libraries):
+    return [f"the core needs {name}; allowed: libc, libm, libdl, libgomp, threads" for name in libraries
+            if not ALLOWED.match(name)]
+
+
+def main(command, target):
+    if command == "size":
+        problems, n_lines = check_size(target)
+        source.finish(problems, f"core/ has {n_lines} of {MAX_LINES} lines")
+    elif command == "links":
+        names = needed(target)
+        source.finish(check_links(names) if names else [f"{target}: no NEEDED entry at all: not a dynamic object?"],
+                      f"the core needs {', '.join(names)}")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
