@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Profile -> plugins, model file, graph, bound graph: everything before an engine. `explain` and `check` stop here; the runtime goes on.
- * Thread: made and ended by one thread, immutable in between.
+ * Profile -> plugins, model file, graph, bound graph: everything before an engine. `explain` and
+ * `check` stop here; the runtime goes on. Thread: made and ended by one thread, immutable in
+ * between.
  */
 #ifndef TN_RUNTIME_SETUP_H
 #define TN_RUNTIME_SETUP_H
@@ -16,17 +17,18 @@
 typedef struct tn_setup {
     tn_profile *profile;
     tn_model_file *file;
-    tn_model_desc desc;         /* the file's, with the profile's rope scaling applied */
-    int32_t context;            /* tokens a sequence may have */
+    tn_model_desc desc; /* the file's, with the profile's rope scaling applied */
+    int32_t context;    /* tokens a sequence may have */
     tn_team *team;
     tn_plugin_set *plugins;
     tn_graph graph;
-    tn_bind_args bind_args;     /* as given to tn_bind, for explain */
+    tn_bind_args bind_args; /* as given to tn_bind, for explain */
     tn_binding *binding;
     struct tn_kv_params *kv_params; /* i8-static parameters, or NULL */
-    tn_tokenizer *tokenizer;    /* NULL when the vocabulary cannot be used: why stands in tokenizer_error */
+    tn_tokenizer
+        *tokenizer; /* NULL when the vocabulary cannot be used: why stands in tokenizer_error */
     tn_error tokenizer_error;
-    void *rules;                /* bind rules, owned */
+    void *rules; /* bind rules, owned */
     char *plugin_dir;
 } tn_setup;
 
@@ -34,13 +36,17 @@ typedef struct tn_setup {
 tn_status tn_setup_open(tn_setup *setup, const tn_open_args *args, tn_error *err) TN_MUST_USE;
 void tn_setup_close(tn_setup *setup);
 
+/** Set setup->plugin_dir: `dir` made absolute, or ../lib/tenon/plugins beside the running program
+ * when it is NULL. */
+tn_status tn_setup_plugin_dir(tn_setup *setup, const char *dir, tn_error *err) TN_MUST_USE;
 /** Load only the plugins of the profile (for `tenon plugins`); setup->profile must be set. */
 tn_status tn_setup_plugins(tn_setup *setup, const char *plugin_dir, tn_error *err) TN_MUST_USE;
 
 /** Bytes for the KV pools of all layers, by kv.memory of the profile and what is free. */
 tn_status tn_setup_kv_bytes(const tn_setup *setup, uint64_t *out_bytes, tn_error *err) TN_MUST_USE;
 
-/** Directory of the plugins when none is given: ../lib/tenon/plugins beside the running program (tn_free). */
+/** Directory of the plugins when none is given: ../lib/tenon/plugins beside the running program
+ * (tn_free). */
 tn_status tn_default_plugin_dir(char **out_dir, tn_error *err) TN_MUST_USE;
 
 #endif

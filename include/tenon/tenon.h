@@ -127,6 +127,12 @@ TN_EXPORT tn_status tn_request_submit(tn_runtime *rt, const tn_request_args *arg
 TN_EXPORT void tn_request_cancel(tn_runtime *rt, uint64_t id);
 /** Wait until every sample of the request is done; at once for unknown ids. */
 TN_EXPORT void tn_request_wait(tn_runtime *rt, uint64_t id);
+/** The same for at most `seconds`; 1 when the request is done, 0 when the time ran out. */
+TN_EXPORT int32_t tn_request_wait_for(tn_runtime *rt, uint64_t id, double seconds);
+/** Ids of the input of a request, as submit would make them; *out_ids is the caller's
+ * (tn_free_memory). */
+TN_EXPORT tn_status tn_request_prompt_ids(tn_runtime *rt, const tn_request_args *args,
+                                          int32_t **out_ids, size_t *out_n, tn_error *err);
 
 /* ---- text and facts ---- */
 

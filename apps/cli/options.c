@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/cli/options.h"
+
+#include "core/base/glob.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_NAMES = 64 };
+
+const tn_cli_command *tn_cli_find_command(const char *name)
+{
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+/* `commands` holds the names with a space on each side. */
+static bool applies(const tn_cli_option *option, const tn_cli_command *command)
+{
+    if (!option->commands)
+        return true;
+    const size_t n = strlen(command->name);
+    for (const char *at = option->commands; (at = strstr(at, command->name)); at += n)
+        if (at[-1] == ' ' && at[n] == ' ')
+            return true;
+    return false;
+}
+
+static const tn_cli_option *find_long(const tn_cli_command *command, const char *name, size_t n)
+{
+    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+        if (applies(o, command) && strlen(o->name) == n && memcmp(o->name, name, n) == 0)
+            return o;
+    return NULL;
+}
+
+static const tn_cli_option *find_short(const tn_cli_command *command, char letter)
+{
+    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+        if (applies(o, command) && o->letter && o->letter == letter)
+            return o;
+    return NULL;
+}
+
+static tn_status unknown_option(const tn_cli_command *command, const char *word, tn_error *err)
+{
+    const char *names[MAX_NAMES];
+    int n = 0;
+    for (const tn_cli_option *o = tn_cli_option_table; o->name && n < MAX_NAMES - 1; o++)
+        if (applies(o, command))
+            names[n++] = o->name;
+    names[n] = NULL;
+    char name[64];
+    const char *bare = word + strspn(word, "-");
+    const size_t length = strcspn(bare, "=");
+    tn_strbuf text = TN_STRBUF(sizeof name);
+    tn_strbuf_append(&text, bare, length < sizeof name - 1 ? length : sizeof name - 1);
+    const char *nearest = tn_nearest_name(tn_strbuf_text(&text), names);
+    tn_status status =
+        nearest ? tn_fail(err, TN_INVALID, "tenon %s has no option %s; did you mean --%s?",
+                          command->name, word, nearest)
+                : tn_fail(err, TN_INVALID, "tenon %s has no option %s; see tenon %s --help",
+                          command->name, word, command->name);
+    tn_strbuf_deinit(&text);
+    return status;
+}
+
+/* ---- values ---- */
+
+static tn_status parse_int(const tn_cli_option *o, const char *value, int32_t *out, tn_error *err)
+{
+    char *end;
+    errno = 0;
+    const long long number = strtoll(value, &end, 10);
+    if (errno || end == value || *end || number < o->min || number > o->max)
+        return tn_fail(err, TN_INVALID, "--%s takes a whole number from %lld to %lld, not \"%s\"",
+                       o->name, (long long)o->min, (long long)o->max, value);
+    *out = (int32_t)number;
+    return TN_OK;
+}
+
+static tn_status parse_uint64(const tn_cli_option *o, const char *value, uint64_t *out,
+                              tn_error *err)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long number = strtoull(value, &end, 10);
+    if (errno || end == value || *end || strchr(value, '-'))
+        return tn_fail(err, TN_INVALID,
+                       "--%s takes a whole number from 0 to 18446744073709551615, not \"%s\"",
+                       o->name, value);
+    *out = number;
+    return TN_OK;
+}
+
+static tn_status parse_real(const tn_cli_option *o, const char *value, double *out, tn_error *err)
+{
+    char *end;
+    const double number = strtod(value, &end);
+    if (end == value || *end || !isfinite(number))
+        return tn_fail(err, TN_INVALID, "--%s takes a number, not \"%s\"", o->name, value);
+    *out = number;
+    return TN_OK;
+}
+
+static tn_status append(tn_cli_list *list, const char *what, const char *value, tn_error *err)
+{
+    if (list->n == TN_CLI_MAX_LIST)
+        return tn_fail(err, TN_INVALID, "%s is given more than %d times", what, TN_CLI_MAX_LIST);
+    list->item[list->n++] = value;
+    return TN_OK;
+}
+
+static tn_status set_value(const tn_cli_option *o, const char *value, tn_cli_options *out,
+                           tn_error *err)
+{
+    char *field = (char *)out + o->offset;
+    if (o->has_offset)
+        *(bool *)((char *)out + o->has_offset) = true;
+    switch (o->kind) {
+    case TN_CLI_FLAG:
+        *(bool *)field = true;
+        return TN_OK;
+    case TN_CLI_INT:
+        return parse_int(o, value, (int32_t *)(void *)field, err);
+    case TN_CLI_UINT64:
+        return parse_uint64(o, value, (uint64_t *)(void *)field, err);
+    case TN_CLI_REAL:
+        return parse_real(o, value, (double *)(void *)field, err);
+    case TN_CLI_REPEATED:
+        return append((tn_cli_list *)(void *)field, o->name, value, err);
+    default:
+        *(const char **)(void *)field = value;
+        return TN_OK;
+    }
+}
+
+/* ---- words ---- */
+
+typedef struct cursor {
+    int argc, at;
+    char **argv;
+} cursor;
+
+/* argv[at] is an option: "--name", "--name=value", "-n value" or "-n5". */
+static tn_status parse_option(const tn_cli_command *command, cursor *c, tn_cli_options *out,
+                              tn_error *err)
+{
+    const char *word = c->argv[c->at], *value = NULL;
+    const tn_cli_option *o;
+    if (word[1] == '-') {
+        const size_t n = strcspn(word + 2, "=");
+        o = find_long(command, word + 2, n);
+        if (word[2 + n])
+            value = word + 2 + n + 1;
+    } else {
+        o = find_short(command, word[1]);
+        if (word[2])
+            value = word + 2;
+    }
+    if (!o)
+        return unknown_option(command, word, err);
+    if (o->kind == TN_CLI_FLAG) {
+        if (value)
+            return tn_fail(err, TN_INVALID, "--%s takes no value", o->name);
+        return set_value(o, NULL, out, err);
+    }
+    if (!value) {
+        if (c->at + 1 >= c->argc)
+            return tn_fail(err, TN_INVALID, "--%s needs a value: --%s %s", o->name, o->name,
+                           o->value);
+        value = c->argv[++c->at];
+    }
+    return set_value(o, value, out, err);
+}
+
+tn_status tn_cli_parse(const tn_cli_command *command, int argc, char **argv, tn_cli_options *out,
+                       tn_error *err)
+{
+    cursor c = { .argc = argc, .argv = argv };
+    bool only_words = false;
+    *out = (tn_cli_options){ 0 };
+    for (c.at = 0; c.at < argc; c.at++) {
+        const char *word = argv[c.at];
+        if (!only_words && strcmp(word, "--") == 0)
+            only_words = true;
+        else if (!only_words && word[0] == '-' && word[1])
+            TN_TRY(parse_option(command, &c, out, err));
+        else
+            TN_TRY(append(&out->word, "a word", word, err));
+    }
+    if (out->help || (out->word.n >= command->min_words && out->word.n <= command->max_words))
+        return TN_OK;
+    if (command->max_words == 0)
+        return tn_fail(err, TN_INVALID, "tenon %s takes no word \"%s\"; see tenon %s --help",
+                       command->name, out->word.item[0], command->name);
+    return tn_fail(err, TN_INVALID, "usage: tenon %s %s; see tenon %s --help", command->name,
+                   command->words, command->name);
+}
+
+/* ---- help ---- */
+
+static void write_option(const tn_cli_option *o, tn_strbuf *out)
+{
+    tn_strbuf left = TN_STRBUF(256);
+    if (o->letter)
+        tn_strbuf_printf(&left, "-%c, ", o->letter);
+    tn_strbuf_printf(&left, "--%s", o->name);
+    if (o->value)
+        tn_strbuf_printf(&left, " %s", o->value);
+    tn_strbuf_printf(out, "  %-24s %s\n", tn_strbuf_text(&left), o->text);
+    tn_strbuf_deinit(&left);
+}
+
+static void write_command_help(const tn_cli_command *command, tn_strbuf *out)
+{
+    tn_strbuf_printf(out, "usage: tenon %s [OPTION]...%s%s\n\n%s\n\noptions:\n", command->name,
+                     *command->words ? " " : "", command->words, command->text);
+    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+        if (applies(o, command) && o->commands)
+            write_option(o, out);
+    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+        if (!o->commands)
+            write_option(o, out);
+}
+
+void tn_cli_write_help(const tn_cli_command *command, tn_strbuf *out)
+{
+    if (command) {
+        write_command_help(command, out);
+        return;
+    }
+    tn_strbuf_puts(out, "usage: tenon COMMAND [OPTION]...\n\ncommands:\n");
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
+        tn_strbuf_printf(out, "  %-10s %s\n", c->name, c->text);
+    tn_strbuf_puts(out, "\ntenon COMMAND --help shows the options of a command.\n"
+                        "Exit status: 0 done, 1 failed, 2 wrong usage or bad input.\n");
+}
+
+static void write_man_option(const tn_cli_option *o, tn_strbuf *out)
+{
+    tn_strbuf_puts(out, ".TP\n");
+    if (o->letter)
+        tn_strbuf_printf(out, "\\fB\\-%c\\fR, ", o->letter);
+    tn_strbuf_printf(out, "\\fB\\-\\-%s\\fR", o->name);
+    if (o->value)
+        tn_strbuf_printf(out, " \\fI%s\\fR", o->value);
+    tn_strbuf_printf(out, "\n%s.\n", o->text);
+}
+
+void tn_cli_write_man(tn_strbuf *out)
+{
+    tn_strbuf_puts(out, ".TH TENON 1\n.SH NAME\ntenon \\- run language models through backend "
+                        "plugins\n.SH SYNOPSIS\n"
+                        ".B tenon\n.I COMMAND\n[\\fIOPTION\\fR]...\n.SH COMMANDS\n");
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
+        tn_strbuf_printf(out, ".TP\n\\fB%s\\fR %s\n%s.\n", c->name, c->words, c->text);
+    tn_strbuf_puts(out, ".SH OPTIONS OF EVERY COMMAND\n");
+    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+        if (!o->commands)
+            write_man_option(o, out);
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++) {
+        tn_strbuf_printf(out, ".SH OPTIONS OF %s\n", c->name);
+        for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+            if (o->commands && applies(o, c))
+                write_man_option(o, out);
+    }
+    tn_strbuf_puts(out,
+                   ".SH EXIT STATUS\n0 done, 1 failed or mismatch, 2 wrong usage or bad input.\n");
+}
+
+void tn_cli_write_bash_completion(tn_strbuf *out)
+{
+    tn_strbuf_puts(out,
+                   "# bash completion for tenon, made by tenon help --bash-completion\n_tenon() {\n"
+                   "  local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=\n"
+                   "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words=\"");
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
+        tn_strbuf_printf(out, "%s ", c->name);
+    tn_strbuf_puts(out,
+                   "\"\n  elif [ \"${word#-}\" != \"$word\" ]; then\n    case \"$command\" in\n");
+    for (const tn_cli_command *c = tn_cli_commands; c->name; c++) {
+        tn_strbuf_printf(out, "    %s) words=\"", c->name);
+        for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
+            if (applies(o, c))
+                tn_strbuf_printf(out, "--%s ", o->name);
+        tn_strbuf_puts(out, "\" ;;\n");
+    }
+    tn_strbuf_puts(out, "    esac\n  fi\n  if [ -n \"$words\" ]; then\n"
+                        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n  else\n"
+                        "    mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n  fi\n}\n"
+                        "complete -o filenames -F _tenon tenon\n");
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/cli/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BAR_WIDTH = 30 };
+
+int tn_cli_error(tn_status status, const tn_error *err)
+{
+    fprintf(stderr, "tenon: %s\n", err->text[0] ? err->text : tn_status_name(status));
+    switch (status) {
+    case TN_INVALID:
+    case TN_UNSUPPORTED:
+    case TN_UNAVAILABLE:
+        return TN_EXIT_USAGE;
+    default:
+        return TN_EXIT_FAILED;
+    }
+}
+
+int tn_cli_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return TN_EXIT_OK;
+    fprintf(stderr, "tenon: cannot write to stdout: %s\n", strerror(errno));
+    return TN_EXIT_FAILED;
+}
+
+int tn_cli_print(const tn_strbuf *text)
+{
+    if (text->failed) {
+        fprintf(stderr, "tenon: out of memory for the output\n");
+        return TN_EXIT_FAILED;
+    }
+    fwrite(tn_strbuf_text(text), 1, text->len, stdout);
+    return tn_cli_flush();
+}
+
+int tn_cli_print_json(json_t *json)
+{
+    /* 9 digits tell any two floats apart. */
+    char *text = json ? json_dumps(json, JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(json);
+    if (!text) {
+        fprintf(stderr, "tenon: out of memory for the JSON output\n");
+        return TN_EXIT_FAILED;
+    }
+    puts(text);
+    free(text);
+    return tn_cli_flush();
+}
+
+void tn_cli_progress_init(tn_cli_progress *p, const char *what, const tn_cli_options *options)
+{
+    *p = (tn_cli_progress){ .what = what,
+                            .enabled = !options->quiet && isatty(STDERR_FILENO),
+                            .last_percent = -1 };
+}
+
+void tn_cli_progress_update(tn_cli_progress *p, uint64_t done, uint64_t total)
+{
+    if (!p->enabled || total == 0)
+        return;
+    const int percent = (int)(100.0 * (double)done / (double)total);
+    if (percent == p->last_percent)
+        return;
+    p->last_percent = percent;
+    p->shown = true;
+    char bar[BAR_WIDTH + 1];
+    for (int i = 0; i < BAR_WIDTH; i++)
+        bar[i] = i * 100 < percent * BAR_WIDTH ? '#' : '.';
+    bar[BAR_WIDTH] = 0;
+    fprintf(stderr, "\r%s [%s] %3d %%", p->what, bar, percent);
+    fflush(stderr);
+}
+
+void tn_cli_progress_end(tn_cli_progress *p)
+{
+    if (p->shown)
+        fprintf(stderr, "\r\033[K");
+    p->shown = false;
+    p->enabled = false;
+}
+
+tn_open_args tn_cli_open_args(const tn_cli_options *options, const char **sets, char *thread_set)
+{
+    int32_t n = 0;
+    for (; n < options->set.n; n++)
+        sets[n] = options->set.item[n];
+    if (options->threads > 0) {
+        snprintf(thread_set, 32, "threads=%d", (int)options->threads);
+        sets[n++] = thread_set;
+    }
+    return (tn_open_args){ .size = sizeof(tn_open_args),
+                           .profile = options->profile,
+                           .model = options->model,
+                           .set = sets,
+                           .n_sets = n,
+                           .plugin_dir = options->plugin_dir };
+}
+
+tn_status tn_cli_need_model(const tn_cli_options *options, tn_error *err)
+{
+    if (options->profile || options->model)
+        return TN_OK;
+    return tn_fail(err, TN_INVALID, "which model? give --profile FILE or --model PATH");
+}
+
+const char *tn_cli_bytes(uint64_t bytes, char text[32])
+{
+    static const char *const units[] = { "B", "KB", "MB", "GB", "TB" };
+    double value = (double)bytes;
+    int unit = 0;
+    for (; value >= 1000 && unit < 4; unit++)
+        value /= 1000;
+    snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return text;
+}

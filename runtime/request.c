@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request of tenon.h on the engine: stop ids and strings, text streams a sample, callbacks,
+ * waiting. */
+#include "core/base/alloc.h"
+#include "core/base/hash.h"
+#include "model/text/token_stream.h"
+#include "runtime/runtime_internal.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { MAX_SAMPLES = 256, MAX_STOPS = 64, MAX_PIECE_BYTES = 1 << 20 };
+
+struct tn_active {
+    tn_active *next;
+    tn_runtime *rt;
+    uint64_t id;              /* set under the runtime's lock after submit */
+    tn_request_args args;     /* callbacks and flags only; its pointers are not kept */
+    tn_token_stream **stream; /* [n_samples]; NULL entries when text is not wanted */
+    int32_t n_samples, n_left;
+    tn_strbuf piece;
+};
+
+static void free_active(tn_active *a)
+{
+    if (!a)
+        return;
+    for (int32_t i = 0; a->stream && i < a->n_samples; i++)
+        tn_token_stream_destroy(a->stream[i]);
+    tn_free(a->stream);
+    tn_strbuf_deinit(&a->piece);
+    tn_free(a);
+}
+
+/* ---- engine thread ---- */
+
+static void flush_text(tn_active *a, int32_t sample)
+{
+    if (a->piece.len && a->args.on_text)
+        a->args.on_text(a->args.ctx, sample, tn_strbuf_text(&a->piece), a->piece.len);
+    tn_strbuf_clear(&a->piece);
+}
+
+/* The end tokens of the model are not part of the answer's text, unless control tokens are wanted
+ * as text. */
+static bool push_text(tn_active *a, const tn_token_event *event)
+{
+    bool stopped = false;
+    tn_token_stream *stream = a->stream[event->sample];
+    if (stream && tn_token_stream_push(stream, event->id, &a->piece, &stopped, NULL) != TN_OK)
+        return true;
+    flush_text(a, event->sample);
+    return stopped;
+}
+
+static int32_t on_token(void *ctx, const tn_token_event *event)
+{
+    tn_active *a = ctx;
+    int32_t verdict = TN_CONTINUE;
+    if (a->args.on_token) {
+        tn_alternative top[1024];
+        const int32_t n_top = event->n_top < 1024 ? event->n_top : 1024;
+        for (int32_t i = 0; i < n_top; i++)
+            top[i] = (tn_alternative){ event->top[i].id, event->top[i].logit };
+        const tn_token token = { .size = sizeof token,
+                                 .sample = event->sample,
+                                 .id = event->id,
+                                 .position = event->position,
+                                 .logit = event->logit,
+                                 .n_top = n_top,
+                                 .top = top };
+        if (a->args.on_token(a->args.ctx, &token))
+            verdict = TN_STOP;
+    }
+    return push_text(a, event) ? TN_STOP : verdict;
+}
+
+static void on_prefill(void *ctx, int32_t done, int32_t total)
+{
+    tn_active *a = ctx;
+    if (a->args.on_prefill)
+        a->args.on_prefill(a->args.ctx, done, total);
+}
+
+static void unregister(tn_active *a)
+{
+    tn_runtime *rt = a->rt;
+    pthread_mutex_lock(&rt->lock);
+    for (tn_active **link = &rt->active; *link; link = &(*link)->next) {
+        if (*link == a) {
+            *link = a->next;
+            break;
+        }
+    }
+    pthread_cond_broadcast(&rt->idle);
+    pthread_mutex_unlock(&rt->lock);
+}
+
+static void on_finish(void *ctx, const tn_finish_event *event)
+{
+    tn_active *a = ctx;
+    tn_token_stream *stream = a->stream[event->sample];
+    if (stream && tn_token_stream_finish(stream, &a->piece, NULL) == TN_OK)
+        flush_text(a, event->sample);
+    const tn_result result = { .size = sizeof result,
+                               .sample = event->sample,
+                               .reason = event->reason,
+                               .prompt_tokens = event->prompt_tokens,
+                               .cached_tokens = event->cached_tokens,
+                               .completion_tokens = event->completion_tokens,
+                               .prefill_s = event->prefill_s,
+                               .decode_s = event->decode_s,
+                               .error = event->error ? event->error->text : NULL };
+    if (a->args.on_done)
+        a->args.on_done(a->args.ctx, &result);
+    if (--a->n_left == 0) {
+        unregister(a);
+        free_active(a);
+    }
+}
+
+/* ---- submit ---- */
+
+/* A seed that differs between requests, for profiles that fix none. */
+static uint64_t fresh_seed(const void *salt)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return tn_hash64(&t, sizeof t, (uint64_t)(uintptr_t)salt);
+}
+
+void tn_request_defaults(const tn_runtime *rt, tn_request_args *args, uint32_t size)
+{
+    const tn_profile_generate *g = &rt->setup.profile->generate;
+    const tn_request_args full = { .size = size < sizeof full ? size : (uint32_t)sizeof full,
+                                   .add_special = 1,
+                                   .max_tokens = g->max_tokens,
+                                   .n_samples = 1,
+                                   .temperature = g->temperature,
+                                   .top_p = g->top_p,
+                                   .min_p = g->min_p,
+                                   .top_k = g->top_k,
+                                   .seed = g->seed_auto ? fresh_seed(args) : g->seed,
+                                   .stop = g->stop,
+                                   .n_stops = (int32_t)g->n_stop };
+    memcpy(args, &full, full.size);
+}
+
+static tn_status make_streams(tn_active *a, const tn_request_args *args, tn_error *err)
+{
+    const tn_tokenizer *tokenizer = a->rt->setup.tokenizer;
+    a->stream = tn_alloc_array((size_t)a->n_samples, sizeof *a->stream);
+    if (!a->stream)
+        return tn_fail_memory(err, "the request");
+    if (!tokenizer && args->n_stops > 0)
+        return tn_fail(err, TN_INVALID, "stop strings need a tokenizer: %s",
+                       a->rt->setup.tokenizer_error.text);
+    if (!tokenizer || (!args->on_text && args->n_stops == 0))
+        return TN_OK;
+    for (int32_t i = 0; i < a->n_samples; i++)
+        TN_TRY(tn_token_stream_create(tokenizer, args->stop, (size_t)args->n_stops,
+                                      args->special_text != 0, &a->stream[i], err));
+    return TN_OK;
+}
+
+static tn_status check_args(const tn_request_args *args, tn_error *err)
+{
+    if (args->n_samples < 1 || args->n_samples > MAX_SAMPLES)
+        return tn_fail(err, TN_INVALID, "n_samples is %d; 1 to %d are allowed",
+                       (int)args->n_samples, MAX_SAMPLES);
+    if (args->n_stops < 0 || args->n_stops > MAX_STOPS)
+        return tn_fail(err, TN_INVALID, "a request has %d stop strings; up to %d are allowed",
+                       (int)args->n_stops, MAX_STOPS);
+    if (args->n_top < 0 || args->n_top > 1024)
+        return tn_fail(err, TN_INVALID, "n_top is %d; 0 to 1024 are allowed", (int)args->n_top);
+    return TN_OK;
+}
+
+/* The id is known only after submit, and the request may end before that: it is published under the
+ * lock. */
+static tn_status submit(tn_active *a, const tn_request_args *args, const tn_ids *prompt,
+                        uint64_t *out_id, tn_error *err)
+{
+    tn_runtime *rt = a->rt;
+    const tn_tokenizer *t = rt->setup.tokenizer;
+    const tn_ids *stops = t && !args->ignore_eos ? tn_tokenizer_stop_ids(t) : NULL;
+    const tn_engine_request request = { .prompt = prompt->id,
+                                        .n_prompt = (int32_t)prompt->n,
+                                        .max_tokens = args->max_tokens,
+                                        .n_samples = a->n_samples,
+                                        .sampling = { .temperature = args->temperature,
+                                                      .top_k = args->top_k,
+                                                      .top_p = args->top_p,
+                                                      .min_p = args->min_p,
+                                                      .seed = args->seed },
+                                        .stop_id = stops ? stops->id : NULL,
+                                        .n_stop_ids = stops ? (int32_t)stops->n : 0,
+                                        .n_top = args->n_top,
+                                        .ctx = a,
+                                        .on_token = on_token,
+                                        .on_prefill = on_prefill,
+                                        .on_finish = on_finish };
+    pthread_mutex_lock(&rt->lock);
+    tn_status status = tn_engine_submit(rt->engine, &request, out_id, err);
+    if (!status) {
+        a->id = *out_id;
+        a->next = rt->active;
+        rt->active = a;
+    }
+    pthread_mutex_unlock(&rt->lock);
+    return status;
+}
+
+tn_status tn_request_submit(tn_runtime *rt, const tn_request_args *given, uint64_t *out_id,
+                            tn_error *err)
+{
+    tn_request_args args;
+    tn_ids prompt = { 0 };
+    *out_id = 0;
+    if (!given || given->size < sizeof(uint32_t))
+        return tn_fail(err, TN_INVALID,
+                       "tn_request_args.size is not set; call tn_request_defaults first");
+    tn_request_defaults(rt, &args, sizeof args);
+    memcpy(&args, given, given->size < sizeof args ? given->size : sizeof args);
+    TN_TRY(check_args(&args, err));
+    tn_active *a = tn_alloc_array(1, sizeof *a);
+    if (!a)
+        return tn_fail_memory(err, "the request");
+    a->rt = rt;
+    a->args = args;
+    a->n_samples = a->n_left = args.n_samples;
+    a->piece = TN_STRBUF(MAX_PIECE_BYTES);
+    tn_status status = make_streams(a, &args, err);
+    if (!status)
+        status = tn_prompt_ids(rt, &args, &prompt, err);
+    if (!status)
+        status = submit(a, &args, &prompt, out_id, err);
+    tn_ids_deinit(&prompt);
+    if (status)
+        free_active(a);
+    return status;
+}
+
+void tn_request_cancel(tn_runtime *rt, uint64_t id)
+{
+    tn_engine_cancel(rt->engine, id);
+}
+
+static bool is_active(const tn_runtime *rt, uint64_t id)
+{
+    const tn_active *a = rt->active;
+    while (a && a->id != id)
+        a = a->next;
+    return a != NULL;
+}
+
+void tn_request_wait(tn_runtime *rt, uint64_t id)
+{
+    pthread_mutex_lock(&rt->lock);
+    while (is_active(rt, id))
+        pthread_cond_wait(&rt->idle, &rt->lock);
+    pthread_mutex_unlock(&rt->lock);
+}
+
+int32_t tn_request_wait_for(tn_runtime *rt, uint64_t id, double seconds)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    const double end = (double)until.tv_nsec * 1e-9 + (seconds > 0 ? seconds : 0);
+    until.tv_sec += (time_t)end;
+    until.tv_nsec = (long)((end - (double)(time_t)end) * 1e9);
+    bool active;
+    int timed_out = 0;
+    pthread_mutex_lock(&rt->lock);
+    while ((active = is_active(rt, id)) && !timed_out)
+        timed_out = pthread_cond_timedwait(&rt->idle, &rt->lock, &until);
+    pthread_mutex_unlock(&rt->lock);
+    return !active;
+}
+
+tn_status tn_request_prompt_ids(tn_runtime *rt, const tn_request_args *args, int32_t **out_ids,
+                                size_t *out_n, tn_error *err)
+{
+    tn_ids ids = { 0 };
+    tn_request_args full = { 0 };
+    *out_ids = NULL;
+    *out_n = 0;
+    memcpy(&full, args, args->size < sizeof full ? args->size : sizeof full);
+    tn_status status = tn_prompt_ids(rt, &full, &ids, err);
+    if (status) {
+        tn_ids_deinit(&ids);
+        return status;
+    }
+    *out_ids = ids.id;
+    *out_n = ids.n;
+    return TN_OK;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/setup.h"
+
+#include "core/base/alloc.h"
+#include "core/base/log.h"
+#include "core/graph/rope.h"
+#include "model/arch/arch.h"
+#include "runtime/kv_params.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Part of a device's free memory that `auto` leaves alone: other programs, fragmentation, the
+ * driver's own. */
+static const double device_reserve = 0.1;
+/* Rows of logits computed at once; the executor slices above it. */
+enum { MAX_ROWS = 64 };
+
+/* ../lib/tenon/plugins beside the running program's bin/. */
+static tn_status default_plugin_dir(char **out_dir, tn_error *err)
+{
+    char program[PATH_MAX];
+    *out_dir = NULL;
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n <= 0)
+        return tn_fail(err, TN_INVALID, "cannot find the program's own path; give --plugin-dir");
+    program[n] = 0;
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(program, '/');
+        if (slash)
+            *slash = 0;
+    }
+    tn_strbuf dir = TN_STRBUF(2 * PATH_MAX);
+    tn_strbuf_printf(&dir, "%s/lib/tenon/plugins", program);
+    *out_dir = tn_strbuf_take(&dir);
+    return *out_dir ? TN_OK : tn_fail_memory(err, "the plugin directory");
+}
+
+/* A path of the command line is relative to the working directory; plugins are never looked up
+ * there by name. */
+static tn_status absolute_path(const char *path, char **out, tn_error *err)
+{
+    char cwd[PATH_MAX];
+    tn_strbuf text = TN_STRBUF(2 * PATH_MAX);
+    if (path[0] != '/') {
+        if (!getcwd(cwd, sizeof cwd))
+            return tn_fail(err, TN_INVALID,
+                           "%s: the working directory cannot be read; give an absolute path", path);
+        tn_strbuf_printf(&text, "%s/", cwd);
+    }
+    tn_strbuf_puts(&text, path);
+    *out = tn_strbuf_take(&text);
+    return *out ? TN_OK : tn_fail_memory(err, "a path");
+}
+
+tn_status tn_setup_plugin_dir(tn_setup *s, const char *dir, tn_error *err)
+{
+    return dir ? absolute_path(dir, &s->plugin_dir, err) : default_plugin_dir(&s->plugin_dir, err);
+}
+
+/* ---- plugins ---- */
+
+static void spec_of(const tn_profile_plugin *p, tn_option *option, tn_plugin_spec *out)
+{
+    for (size_t i = 0; i < p->n_options; i++)
+        option[i] = (tn_option){ p->options[i].key, p->options[i].value };
+    *out = (tn_plugin_spec){ .name = p->name,
+                             .path = p->path,
+                             .sha256 = p->sha256,
+                             .option = option,
+                             .n_options = (int32_t)p->n_options };
+}
+
+static tn_status open_set(tn_setup *s, tn_plugin_spec *spec, tn_option *option, tn_error *err)
+{
+    const tn_profile *p = s->profile;
+    for (size_t i = 0; i < p->n_plugins; i++) {
+        spec_of(&p->plugins[i], option, &spec[i]);
+        option += p->plugins[i].n_options;
+    }
+    const tn_plugin_set_args args = { .spec = spec,
+                                      .n_specs = (int32_t)p->n_plugins,
+                                      .plugin_dir = s->plugin_dir,
+                                      .device = p->device.name,
+                                      .device_index = p->device.index,
+                                      .fallback = p->fallback ? p->fallback : "none",
+                                      .team = s->team };
+    return tn_plugin_set_open(&args, &s->plugins, err);
+}
+
+tn_status tn_setup_plugins(tn_setup *s, const char *plugin_dir, tn_error *err)
+{
+    const tn_profile *p = s->profile;
+    size_t n_options = 0;
+    for (size_t i = 0; i < p->n_plugins; i++)
+        n_options += p->plugins[i].n_options;
+    TN_TRY(tn_setup_plugin_dir(s, plugin_dir, err));
+    if (!s->team)
+        TN_TRY(tn_team_create(p->threads, &s->team, err));
+    tn_plugin_spec *spec = tn_alloc_array(p->n_plugins, sizeof *spec);
+    tn_option *option = tn_alloc_array(n_options, sizeof *option);
+    tn_status status =
+        spec && option ? open_set(s, spec, option, err) : tn_fail_memory(err, "the plugin list");
+    tn_free(spec);
+    tn_free(option);
+    return status;
+}
+
+/* A plugin that the profile marks as required must not be skipped. */
+static tn_status check_required(const tn_setup *s, tn_error *err)
+{
+    for (size_t i = 0; i < s->profile->n_plugins; i++) {
+        const tn_profile_plugin *p = &s->profile->plugins[i];
+        const tn_plugin_entry *entry = tn_plugin_set_find(s->plugins, p->name);
+        if (p->required && entry && entry->state == TN_PLUGIN_SKIPPED)
+            return tn_fail(err, TN_UNAVAILABLE, "%s: plugin %s is required but was skipped: %s",
+                           p->where, p->name, entry->reason);
+    }
+    return tn_plugin_set_require(s->plugins, err);
+}
+
+/* ---- model ---- */
+
+static void apply_rope(const tn_profile_rope *from, tn_rope_desc *rope)
+{
+    if (from->type == TN_PROFILE_ROPE_MODEL)
+        return;
+    rope->scaling = from->type;
+    rope->factor = from->factor > 0 ? from->factor : 1;
+    rope->freq_factors = NULL;
+    if (from->original_length > 0)
+        rope->original_length = from->original_length;
+    rope->low_freq_factor = from->low_freq_factor > 0 ? from->low_freq_factor : 1;
+    rope->high_freq_factor = from->high_freq_factor > 0 ? from->high_freq_factor : 4;
+    rope->beta_fast = from->beta_fast;
+    rope->beta_slow = from->beta_slow;
+    rope->attention_factor = from->attention_factor;
+}
+
+static int32_t context_of(const tn_profile *p, const tn_model_desc *desc)
+{
+    if (p->context.length > 0)
+        return p->context.length;
+    double length = desc->max_length;
+    if (p->context.rope_scaling.type != TN_PROFILE_ROPE_MODEL && p->context.rope_scaling.factor > 1)
+        length *= (double)p->context.rope_scaling.factor;
+    return length < INT32_MAX / 2 ? (int32_t)length : INT32_MAX / 2;
+}
+
+static tn_status open_model(tn_setup *s, tn_error *err)
+{
+    const tn_profile *p = s->profile;
+    TN_TRY(tn_model_file_open(p->model, &s->file, err));
+    TN_TRY(tn_model_file_desc(s->file, &s->desc, err));
+    apply_rope(&p->context.rope_scaling, &s->desc.rope);
+    s->context = context_of(p, &s->desc);
+    if (s->context > s->desc.max_length && !s->desc.rope.scaling)
+        tn_log(TN_LOG_WARNING, "profile",
+               "context.length %d is more than the %d tokens the model was trained for; without "
+               "rope scaling its text will suffer",
+               (int)s->context, (int)s->desc.max_length);
+    if (tn_tokenizer_create(tn_model_file_vocab(s->file), &s->tokenizer, &s->tokenizer_error) ==
+        TN_NO_MEMORY) {
+        if (err)
+            *err = s->tokenizer_error;
+        return TN_NO_MEMORY;
+    }
+    return tn_arch_build(&s->desc, tn_model_file_weights(s->file), p->debug_max_layers, &s->graph,
+                         err);
+}
+
+static tn_status load_kv_params(tn_setup *s, tn_error *err)
+{
+    const tn_profile *p = s->profile;
+    if (strcmp(p->kv.format, "i8-static") != 0)
+        return TN_OK;
+    if (!p->kv.params)
+        return tn_fail(err, TN_INVALID,
+                       "%s: kv.format i8-static needs kv.params, the calibration file",
+                       tn_profile_where(p, "kv.format"));
+    TN_TRY(tn_kv_params_load(p->kv.params, s->desc.n_layers, s->desc.kv_heads, &s->kv_params, err));
+    s->bind_args.kv_static = s->kv_params->layer;
+    s->bind_args.n_kv_static = s->kv_params->n_pairs;
+    return TN_OK;
+}
+
+static tn_status bind_graph(tn_setup *s, tn_error *err)
+{
+    const tn_profile *p = s->profile;
+    tn_bind_rule *rule = tn_alloc_array(p->n_bind, sizeof *rule);
+    s->rules = rule;
+    if (!rule)
+        return tn_fail_memory(err, "the bind rules");
+    /* The last line of the profile that matches counts; the binder takes the first. */
+    for (size_t i = 0; i < p->n_bind; i++)
+        rule[i] =
+            (tn_bind_rule){ p->bind[p->n_bind - 1 - i].glob, p->bind[p->n_bind - 1 - i].plugin };
+    static const int32_t act_dtypes[] = { 0, TN_F16, TN_BF16 };
+    tn_bind_args *a = &s->bind_args;
+    a->graph = &s->graph;
+    a->plugins = s->plugins;
+    a->rule = rule;
+    a->n_rules = (int32_t)p->n_bind;
+    a->fallback = p->fallback ? p->fallback : "none";
+    a->kv_format = p->kv.format;
+    a->act_dtype = act_dtypes[p->activations];
+    a->max_tokens = p->batch.max_tokens;
+    a->max_seqs = p->batch.max_sequences;
+    a->max_ctx = s->context;
+    a->block_tokens = p->kv.block_tokens;
+    a->max_rows = p->batch.max_tokens < MAX_ROWS ? p->batch.max_tokens : MAX_ROWS;
+    TN_TRY(load_kv_params(s, err));
+    return tn_bind(a, &s->binding, err);
+}
+
+static tn_status open_all(tn_setup *s, const tn_open_args *args, tn_error *err)
+{
+    const tn_profile_options options = { .path = args->profile,
+                                         .model = args->model,
+                                         .sets = args->set,
+                                         .n_sets = (size_t)args->n_sets };
+    TN_TRY(tn_profile_load(&options, &s->profile, err));
+    TN_TRY(open_model(s, err));
+    TN_TRY(tn_setup_plugins(s, args->plugin_dir, err));
+    TN_TRY(check_required(s, err));
+    return bind_graph(s, err);
+}
+
+tn_status tn_setup_open(tn_setup *setup, const tn_open_args *args, tn_error *err)
+{
+    *setup = (tn_setup){ .graph = { .logits = -1, .argmax = -1 } };
+    tn_status status = open_all(setup, args, err);
+    if (status)
+        tn_setup_close(setup);
+    return status;
+}
+
+void tn_setup_close(tn_setup *s)
+{
+    tn_binding_destroy(s->binding);
+    tn_graph_deinit(&s->graph);
+    tn_plugin_set_close(s->plugins);
+    tn_team_destroy(s->team);
+    tn_tokenizer_destroy(s->tokenizer);
+    tn_kv_params_destroy(s->kv_params);
+    tn_model_file_close(s->file);
+    tn_profile_destroy(s->profile);
+    tn_free(s->rules);
+    tn_free(s->plugin_dir);
+    *s = (tn_setup){ .graph = { .logits = -1, .argmax = -1 } };
+}
+
+/* ---- memory ---- */
+
+/* MemAvailable of /proc/meminfo, bytes; 0 when it cannot be read. */
+static uint64_t host_free_bytes(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kib = 0;
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %llu", &kib) != 1)
+        ;
+    fclose(f);
+    return (uint64_t)kib * 1024;
+}
+
+/* Free on the device of the KV pools after weights and workspace, or free on the host. */
+static tn_status free_bytes(const tn_setup *s, const tn_device *device, uint64_t *out,
+                            tn_error *err)
+{
+    if (tn_device_is_host(device)) {
+        *out = host_free_bytes();
+        return TN_OK;
+    }
+    char name[64];
+    uint64_t total, used = 0;
+    TN_TRY(
+        device->domain->describe(device->self, device->index, name, sizeof name, out, &total, err));
+    for (int32_t i = 0; i < s->binding->n_nodes; i++)
+        used += s->binding->node[i].plan.weight_bytes + s->binding->node[i].plan.zeroed_bytes;
+    *out = *out > used ? (uint64_t)((double)(*out - used) * (1.0 - device_reserve)) : 0;
+    return TN_OK;
+}
+
+/* Bytes that max_sequences of the whole context would take in every layer. */
+static double full_bytes(const tn_setup *s)
+{
+    double token_blocks = (double)s->context / s->binding->block_tokens + 1, layers = 0;
+    for (int32_t i = 0; i < s->graph.n_layers; i++)
+        layers += (double)s->binding->kv[i].block_bytes;
+    return layers * token_blocks * s->binding->max_seqs;
+}
+
+tn_status tn_setup_kv_bytes(const tn_setup *s, uint64_t *out_bytes, tn_error *err)
+{
+    const tn_profile_size *memory = &s->profile->kv.memory;
+    const tn_device *device = &s->binding->device[s->graph.n_layers ? s->binding->kv[0].domain : 0];
+    uint64_t available;
+    TN_TRY(free_bytes(s, device, &available, err));
+    double bytes = full_bytes(s), cap = (double)available;
+    if (memory->kind == TN_PROFILE_MEMORY_BYTES)
+        cap = (double)memory->bytes;
+    else if (memory->kind == TN_PROFILE_MEMORY_PERCENT)
+        cap *= memory->percent / 100.0;
+    else if (tn_device_is_host(device))
+        cap *= 0.25;
+    *out_bytes = (uint64_t)(bytes < cap ? bytes : cap);
+    return TN_OK;
+}
