@@ -101,8 +101,7 @@ typedef struct tn_profile {
     const tn_profile_plugin *plugins; /* in order of preference, names unique, at least one */
     size_t n_plugins;
     const char *fallback; /* plugin name, or "none" */
-    /* In file order, entries of extended profiles first; where several globs match a node, the last
-     * one counts. */
+    /* In file order, those of extended profiles last; the first glob that matches a node wins. */
     const tn_profile_bind *bind;
     size_t n_bind;
     tn_profile_kv kv;
