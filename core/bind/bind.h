@@ -9,6 +9,7 @@
 #ifndef TN_CORE_BIND_BIND_H
 #define TN_CORE_BIND_BIND_H
 
+#include "core/base/arena.h"
 #include "core/graph/graph.h"
 #include "core/plugin/plugin_set.h"
 
@@ -60,16 +61,32 @@ typedef struct tn_binding {
     int32_t *edge_dtype;       /* [graph->n_edges] TN_F32 ...; 0 for edges that fusion removed */
     tn_bound_kv *kv;           /* [graph->n_layers] */
     tn_device device[TN_MAX_DOMAINS];
+    int32_t resid_dtype[TN_MAX_DOMAINS], act_dtype[TN_MAX_DOMAINS]; /* of the two edge classes in each domain */
     int32_t n_domains;
     int32_t max_tokens, max_seqs, max_ctx, block_tokens, max_rows;
-    void *arena;
+    tn_arena arena;
 } tn_binding;
 
 /** Bind everything. Errors: TN_UNSUPPORTED (a node nobody claims), TN_INVALID (a rule naming an unknown plugin, kv format unknown). */
 tn_status tn_bind(const tn_bind_args *args, tn_binding **out, tn_error *err) TN_MUST_USE;
 void tn_binding_destroy(tn_binding *binding);
 
-/** Bytes of a catalogue KV block (heads consecutive, each K[T][D] V[T][D] and its parameters), or 0 for an unknown format. */
+/**
+ * The dtype an edge has in a domain. A node sees each of its inputs in its own domain's dtype for the edge's class; where that is
+ * not edge_dtype[edge] (the producer's), or the producer is in the other domain, the executor copies and converts on the way.
+ */
+int32_t tn_binding_edge_dtype(const tn_binding *binding, int32_t edge, int32_t domain);
+
+/*
+ * Name of a weight part that is in no file: the KV calibration of the node's layer, f32 [n_kv_static][4], to be packed from
+ * kv_static of the node's tn_attention (param of kv_write and attention, param2 of rope_kv_write).
+ */
+#define TN_KV_STATIC_WEIGHT "@kv_static"
+
+/**
+ * Bytes of a catalogue KV block (heads consecutive, each K[T][D] V[T][D] and its parameters), not rounded to a stride; 0 for an
+ * unknown format or senseless dimensions.
+ */
 uint64_t tn_kv_block_bytes(const char *format, int32_t kv_heads, int32_t head_dim, int32_t block_tokens);
 
 /** Table for people: node, op, plugin, kernel, layout, weight and workspace bytes; why earlier plugins said no; crossings with bytes a token. */
