@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/formats/gguf_writer.h"
+
+#include "core/base/alloc.h"
+#include "core/base/strbuf.h"
+#include "model/formats/gguf.h"
+#include "model/formats/little_endian.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ALIGNMENT = 32, VERSION = 3 };
+/* Bytes of zeros that padding is taken from. */
+static const uint8_t zeros[ALIGNMENT];
+
+struct tn_gguf_writer {
+    tn_strbuf pairs, table, data; /* metadata entries, tensor entries, tensor bytes */
+    uint64_t n_pairs, n_tensors;
+    tn_status status;
+    tn_error error;
+};
+
+static void put_number(tn_strbuf *b, uint64_t value, size_t n_bytes)
+{
+    uint8_t bytes[8];
+    tn_store_u64(bytes, value);
+    tn_strbuf_append(b, bytes, n_bytes);
+}
+
+static void put_text(tn_strbuf *b, const char *text, size_t n)
+{
+    put_number(b, n, 8);
+    tn_strbuf_append(b, text, n);
+}
+
+static void put_padding(tn_strbuf *b)
+{
+    tn_strbuf_append(b, zeros, (ALIGNMENT - b->len % ALIGNMENT) % ALIGNMENT);
+}
+
+static void put_key(tn_gguf_writer *w, const char *key, uint32_t type)
+{
+    put_text(&w->pairs, key, strlen(key));
+    put_number(&w->pairs, type, 4);
+    w->n_pairs++;
+}
+
+static void put_array(tn_gguf_writer *w, const char *key, uint32_t element, size_t n)
+{
+    put_key(w, key, TN_GGUF_ARRAY);
+    put_number(&w->pairs, element, 4);
+    put_number(&w->pairs, n, 8);
+}
+
+tn_status tn_gguf_writer_create(tn_gguf_writer **out, tn_error *err)
+{
+    *out = tn_alloc_array(1, sizeof(**out));
+    if (!*out)
+        return tn_fail_memory(err, "a GGUF writer");
+    (*out)->pairs = (*out)->table = (*out)->data = TN_STRBUF(SIZE_MAX / 2);
+    return TN_OK;
+}
+
+void tn_gguf_put_u32(tn_gguf_writer *w, const char *key, uint32_t value)
+{
+    put_key(w, key, TN_GGUF_U32);
+    put_number(&w->pairs, value, 4);
+}
+
+void tn_gguf_put_i32(tn_gguf_writer *w, const char *key, int32_t value)
+{
+    put_key(w, key, TN_GGUF_I32);
+    put_number(&w->pairs, (uint32_t)value, 4);
+}
+
+void tn_gguf_put_f32(tn_gguf_writer *w, const char *key, float value)
+{
+    put_key(w, key, TN_GGUF_F32);
+    put_number(&w->pairs, tn_f32_bits(value), 4);
+}
+
+void tn_gguf_put_bool(tn_gguf_writer *w, const char *key, int32_t value)
+{
+    put_key(w, key, TN_GGUF_BOOL);
+    put_number(&w->pairs, value != 0, 1);
+}
+
+void tn_gguf_put_string(tn_gguf_writer *w, const char *key, const char *text, size_t n)
+{
+    put_key(w, key, TN_GGUF_STRING);
+    put_text(&w->pairs, text, n);
+}
+
+void tn_gguf_put_strings(tn_gguf_writer *w, const char *key, const tn_text *texts, size_t n)
+{
+    put_array(w, key, TN_GGUF_STRING, n);
+    for (size_t i = 0; i < n; i++)
+        put_text(&w->pairs, texts[i].data, texts[i].n);
+}
+
+void tn_gguf_put_f32s(tn_gguf_writer *w, const char *key, const float *values, size_t n)
+{
+    put_array(w, key, TN_GGUF_F32, n);
+    for (size_t i = 0; i < n; i++)
+        put_number(&w->pairs, tn_f32_bits(values[i]), 4);
+}
+
+void tn_gguf_put_i32s(tn_gguf_writer *w, const char *key, const int32_t *values, size_t n)
+{
+    put_array(w, key, TN_GGUF_I32, n);
+    for (size_t i = 0; i < n; i++)
+        put_number(&w->pairs, (uint32_t)values[i], 4);
+}
+
+static tn_status check_tensor(const char *name, const char *type, int64_t rows, int64_t cols,
+                              const tn_weight_format **out_format, tn_error *err)
+{
+    const tn_weight_format *f = tn_weight_format_of_name(type);
+    *out_format = f;
+    if (!f || !f->encode)
+        return tn_fail(err, TN_UNSUPPORTED, "tensor %s: type %s cannot be written", name, type);
+    if (strlen(name) < 1 || strlen(name) > TN_GGUF_MAX_NAME_BYTES)
+        return tn_fail(err, TN_INVALID, "tensor name \"%.64s\": 1 to %d bytes are allowed", name,
+                       TN_GGUF_MAX_NAME_BYTES);
+    if (rows < 0 || rows > INT32_MAX || cols < 1 || cols > INT32_MAX || cols % f->block_elements)
+        return tn_fail(err, TN_INVALID,
+                       "tensor %s: %" PRId64 " rows of %" PRId64
+                       " columns; %s needs a multiple of %" PRIu32 " columns",
+                       name, rows, cols, type, f->block_elements);
+    return TN_OK;
+}
+
+void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, int64_t rows,
+                        int64_t cols, const float *values)
+{
+    const tn_weight_format *f = NULL;
+    size_t bytes = 0;
+    if (!w->status)
+        w->status = check_tensor(name, type, rows, cols, &f, &w->error);
+    if (w->status)
+        return;
+    size_t n_blocks = (size_t)(cols / f->block_elements) * (size_t)(rows ? rows : 1);
+    uint8_t *encoded = tn_size_mul(n_blocks, f->block_bytes, &bytes) ? tn_alloc(bytes) : NULL;
+    if (!encoded) {
+        w->status = tn_fail_memory(&w->error, "an encoded tensor");
+        return;
+    }
+    f->encode(values, n_blocks, encoded);
+    put_text(&w->table, name, strlen(name));
+    put_number(&w->table, rows ? 2 : 1, 4);
+    put_number(&w->table, (uint64_t)cols, 8);
+    if (rows)
+        put_number(&w->table, (uint64_t)rows, 8);
+    put_number(&w->table, f->ggml_type, 4);
+    put_number(&w->table, w->data.len, 8);
+    tn_strbuf_append(&w->data, encoded, bytes);
+    put_padding(&w->data);
+    w->n_tensors++;
+    tn_free(encoded);
+}
+
+/* ---- finish ---- */
+
+static tn_status write_all(int fd, const tn_strbuf *b, const char *path, tn_error *err)
+{
+    size_t done = 0;
+    while (done < b->len) {
+        ssize_t n = write(fd, b->data + done, b->len - done);
+        if (n < 0 && errno != EINTR)
+            return tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return TN_OK;
+}
+
+/* Make the rename last: fsync of the directory that holds path. A file system that cannot do it is
+ * none of our errors. */
+static void sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? tn_strndup(path, (size_t)(slash - path) + 1) : tn_strdup(".");
+    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    tn_free(directory);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    (void)close(fd);
+}
+
+static tn_status write_file(const tn_gguf_writer *w, const tn_strbuf *head, const char *temporary,
+                            const char *path, tn_error *err)
+{
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return tn_fail(err, TN_INVALID, "%s: cannot create: %s", temporary, strerror(errno));
+    tn_status st = write_all(fd, head, path, err);
+    if (!st)
+        st = write_all(fd, &w->data, path, err);
+    if (!st && fsync(fd) != 0)
+        st = tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
+    if (close(fd) != 0 && !st)
+        st = tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
+    if (!st && rename(temporary, path) != 0)
+        st = tn_fail(err, TN_INVALID, "%s: cannot rename %s to it: %s", path, temporary,
+                     strerror(errno));
+    if (st)
+        (void)unlink(temporary);
+    else
+        sync_directory(path);
+    return st;
+}
+
+tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *err)
+{
+    static atomic_uint serial; /* two writers of one process never share a temporary name */
+    if (w->status)
+        return tn_fail(err, w->status, "%s: %s", path, w->error.text);
+    tn_strbuf head = TN_STRBUF(SIZE_MAX / 2);
+    tn_strbuf temporary = TN_STRBUF(1 << 16);
+    tn_strbuf_append(&head, "GGUF", 4);
+    put_number(&head, VERSION, 4);
+    put_number(&head, w->n_tensors, 8);
+    put_number(&head, w->n_pairs, 8);
+    tn_strbuf_append(&head, w->pairs.data, w->pairs.len);
+    tn_strbuf_append(&head, w->table.data, w->table.len);
+    put_padding(&head);
+    tn_strbuf_printf(&temporary, "%s.%ld.%u.tmp", path, (long)getpid(),
+                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed));
+    bool is_whole = !head.failed && !temporary.failed && !w->pairs.failed && !w->table.failed &&
+                    !w->data.failed;
+    tn_status st = is_whole ? write_file(w, &head, tn_strbuf_text(&temporary), path, err)
+                            : tn_fail_memory(err, "a GGUF file");
+    tn_strbuf_deinit(&temporary);
+    tn_strbuf_deinit(&head);
+    return st;
+}
+
+void tn_gguf_writer_destroy(tn_gguf_writer *w)
+{
+    if (!w)
+        return;
+    tn_strbuf_deinit(&w->pairs);
+    tn_strbuf_deinit(&w->table);
+    tn_strbuf_deinit(&w->data);
+    tn_free(w);
+}
