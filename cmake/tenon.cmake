@@ -66,6 +66,10 @@ endfunction()
 set(TENON_TSAN_TESTS test_engine test_scheduler test_sched test_status test_team test_domain_sim)
 add_custom_target(tsan_tests)
 
+# cmocka's assertions do not return on failure, but the compiler does not know.
+add_library(tenon_test_warnings INTERFACE)
+target_compile_options(tenon_test_warnings INTERFACE -Wno-null-dereference)
+
 # tenon_test(NAME sources... DEPS targets... [LABEL unit] [TIMEOUT s]): a cmocka binary under ctest.
 function(tenon_test name)
     cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "DEPS;ARGS" ${ARGN})
@@ -77,9 +81,7 @@ function(tenon_test name)
     endif()
     add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-    target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS} PkgConfig::cmocka)
-    # cmocka's assertions do not return, but the compiler does not know.
-    target_compile_options(${name} PRIVATE -Wno-null-dereference)
+    target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings tenon_test_warnings ${arg_DEPS} PkgConfig::cmocka)
     add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
     if(name IN_LIST TENON_TSAN_TESTS)
         list(APPEND arg_LABEL tsan)
