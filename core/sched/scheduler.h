@@ -93,8 +93,8 @@ bool tn_sched_cancel(tn_sched *sched, uint64_t id);
 void tn_sched_preempt(tn_sched *sched, uint64_t id);
 
 /**
- * The next step, borrowed until the next plan. n_seqs 0 means that nothing is live; then there is
- * nothing to commit. TN_INVALID while a step waits for its commit.
+ * The next step, borrowed until its commit or abort. n_seqs 0 means that nothing is live; then
+ * there is nothing to commit. TN_INVALID while a step waits for its commit.
  */
 tn_status tn_sched_plan(tn_sched *sched, const tn_step **out_step, tn_error *err) TN_MUST_USE;
 /** Results of the planned step, draws[n_draws] in the order of first_draw. Draws of cancelled
