@@ -30,7 +30,11 @@ typedef struct tn_exec_step {
     int32_t n_copies;             /* KV blocks to copy before the step (copy on write), in every layer */
     const int32_t *copy_src, *copy_dst;
     float *logits;                /* [n_rows][vocab], written; NULL: not wanted */
-    int32_t *argmax;              /* [n_rows], written; NULL: not wanted. The argmax node runs only when logits is NULL */
+    /* Instead of logits, and without a copy on the host: called for each slice of at most max_rows rows; row r of it begins at
+       logits + (r - row0) * stride. Borrowed during the call. NULL: not wanted. */
+    void (*on_rows)(void *ctx, int32_t row0, int32_t n_rows, const float *logits, int64_t stride);
+    void *ctx;
+    int32_t *argmax;              /* [n_rows], written; NULL: not wanted. The argmax node runs only when no logits are wanted */
 } tn_exec_step;
 
 /* A tap sees each node after it ran, with host copies (f32) of inputs and outputs. Needs keep_all. */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State of the executor, shared by its files. Thread: as the executor. */
+#ifndef TN_CORE_EXEC_EXEC_INTERNAL_H
+#define TN_CORE_EXEC_EXEC_INTERNAL_H
+
+#include "core/exec/executor.h"
+#include "core/weights/domain_memory.h"
+
+typedef struct tn_exec_node {
+    tn_tensor in[TN_MAX_IN], out[TN_MAX_OUT];         /* dim[0] is set each step */
+    int32_t in_rows[TN_MAX_IN], out_rows[TN_MAX_OUT]; /* TN_ROWS_* */
+    tn_launch launch;
+    bool wanted; /* runs on wanted rows, in slices */
+    int32_t n_crossings;
+    int32_t crossing[TN_MAX_IN]; /* edges to bring to its domain before it runs */
+} tn_exec_node;
+
+typedef struct tn_exec_domain {
+    tn_device device;
+    bool is_host, has_stream;
+    void *stream;
+    tn_domain_memory arena, workspace, zeroed, batch_memory;
+    void *staging; /* device only: holds any edge or KV block on its way */
+    tn_batch batch;
+} tn_exec_domain;
+
+enum { TN_BATCH_ARRAYS = 9 };
+
+struct tn_executor {
+    tn_executor_args args;
+    const tn_binding *binding;
+    const tn_graph *graph;
+    tn_memory_plan plan;
+    tn_exec_domain domain[TN_MAX_DOMAINS];
+    tn_exec_node *node;       /* [n_nodes] */
+    tn_domain_memory *kv;     /* [n_layers] */
+    int32_t *producer_domain; /* [n_edges] or -1 */
+    void *batch_block;        /* host side of the batch arrays, one block */
+    uint64_t batch_offset[TN_BATCH_ARRAYS], batch_bytes;
+    int32_t half_rotary;
+    tn_tap_fn tap;
+    void *tap_ctx;
+    float *tap_values; /* pages for the f32 copies of the largest node */
+    uint64_t tap_bytes;
+    int32_t n_tokens, slice_rows; /* of the running step */
+    tn_error lost;                /* code 0 while the devices work */
+};
+
+/* ---- crossing.c: edges between domains and to f32 ---- */
+/** rows x width elements from one dtype and row stride to another; through f32 unless they are
+ * equal. Any of f32 f16 bf16; i32 to i32. */
+void tn_convert_rows(const void *src, int32_t src_dtype, int64_t src_stride, void *dst,
+                     int32_t dst_dtype, int64_t dst_stride, int32_t rows, int32_t width);
+/** Host pointer to `bytes` at addr of a domain: itself on the host, else the staging block after a
+ * copy and a wait. */
+tn_status tn_exec_fetch(tn_exec_domain *domain, uint64_t addr, uint64_t bytes, const void **out,
+                        tn_error *err) TN_MUST_USE;
+tn_status tn_exec_cross(tn_executor *exec, int32_t edge, int32_t to, tn_error *err) TN_MUST_USE;
+/** Values of an edge or view in domain d as dense f32 rows; and the other way, other columns of its
+ * base untouched. */
+tn_status tn_exec_read_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t rows, float *values,
+                            tn_error *err) TN_MUST_USE;
+tn_status tn_exec_write_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t rows,
+                             const float *values, tn_error *err) TN_MUST_USE;
+
+/* ---- upload.c: batch arrays ---- */
+tn_status tn_exec_batch_init(tn_executor *exec, tn_error *err) TN_MUST_USE;
+void tn_exec_batch_deinit(tn_executor *exec);
+/** Check the step against the bounds, fill the block and copy it to the devices. */
+tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *step, tn_error *err) TN_MUST_USE;
+/** Make the batch of every domain show rows [row0, row0 + n) of the step. */
+void tn_exec_set_slice(tn_executor *exec, int32_t row0, int32_t n);
+
+/* ---- launch.c: one node ---- */
+/** Tensors, launch structs and crossings of all nodes; needs arenas, weights, pools. */
+void tn_exec_prepare_nodes(tn_executor *exec);
+/** Crossings, run, tap. */
+tn_status tn_exec_run_at(tn_executor *exec, int32_t node_index, tn_error *err) TN_MUST_USE;
+/** Rows of an edge in the running step. */
+int32_t tn_exec_rows(const tn_executor *exec, int32_t edge);
+
+#endif

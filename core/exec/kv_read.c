@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KV blocks as f32, for people and the checker. The layouts of the catalogue formats are the core's
+ * own, not the plugin's: a block holds its heads one after the other, each with K[T][D], V[T][D]
+ * and, for i8, Kparam[T] and Vparam[T] of {scale, zero} in f16.
+ */
+#include "core/base/float16.h"
+#include "core/exec/exec_internal.h"
+
+#include <string.h>
+
+typedef struct kv_shape {
+    int32_t heads, tokens, dim;
+    const tn_attention *attention;
+} kv_shape;
+
+static void read_plain(const kv_shape *s, int32_t dtype, const char *block, float *k, float *v)
+{
+    const int32_t n = s->tokens * s->dim;
+    const size_t bytes = (size_t)n * tn_dtype_bytes(dtype);
+
+    for (int32_t h = 0; h < s->heads; h++) {
+        const char *head = block + (size_t)h * 2 * bytes;
+
+        tn_convert_rows(head, dtype, n, k + (size_t)h * (size_t)n, TN_F32, n, 1, n);
+        tn_convert_rows(head + bytes, dtype, n, v + (size_t)h * (size_t)n, TN_F32, n, 1, n);
+    }
+}
+
+/* f = code * scale + zero with the token's parameters. */
+static void read_i8(const kv_shape *s, const uint8_t *codes, const uint8_t *params, float *out)
+{
+    for (int32_t t = 0; t < s->tokens; t++) {
+        uint16_t half[2];
+
+        memcpy(half, params + (size_t)t * sizeof(half), sizeof(half));
+        float scale = tn_f16_to_f32(half[0]);
+        float zero = tn_f16_to_f32(half[1]);
+        for (int32_t i = 0; i < s->dim; i++)
+            out[t * s->dim + i] = (float)codes[t * s->dim + i] * scale + zero;
+    }
+}
+
+static void read_i8_heads(const kv_shape *s, const uint8_t *block, float *k, float *v)
+{
+    const size_t n = (size_t)s->tokens * (size_t)s->dim;
+    const size_t params = (size_t)s->tokens * 2 * sizeof(uint16_t);
+
+    for (int32_t h = 0; h < s->heads; h++) {
+        const uint8_t *head = block + (size_t)h * 2 * (n + params);
+
+        read_i8(s, head, head + 2 * n, k + (size_t)h * n);
+        read_i8(s, head + n, head + 2 * n + params, v + (size_t)h * n);
+    }
+}
+
+/* f = (code - 128) * scale + zp with the layer's or the head's parameters. */
+static void read_i8_static(const kv_shape *s, const uint8_t *block, float *k, float *v)
+{
+    const size_t n = (size_t)s->tokens * (size_t)s->dim;
+
+    for (int32_t h = 0; h < s->heads; h++) {
+        const uint8_t *head = block + (size_t)h * 2 * n;
+        const float *p = s->attention->kv_static + (s->attention->n_kv_static > 1 ? 4 * h : 0);
+
+        for (size_t i = 0; i < n; i++) {
+            k[(size_t)h * n + i] = (float)(head[i] - 128) * p[0] + p[1];
+            v[(size_t)h * n + i] = (float)(head[n + i] - 128) * p[2] + p[3];
+        }
+    }
+}
+
+tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, float *k, float *v,
+                              tn_error *err)
+{
+    if (layer < 0 || layer >= exec->graph->n_layers || block < 0 || block >= exec->args.n_blocks)
+        return tn_fail(err, TN_INVALID, "KV block %d of layer %d: there are %d blocks, %d layers",
+                       block, layer, exec->args.n_blocks, exec->graph->n_layers);
+    const tn_bound_kv *kv = &exec->binding->kv[layer];
+    const kv_shape shape = { kv->attention.kv_heads, exec->binding->block_tokens,
+                             kv->attention.head_dim, &kv->attention };
+    const char *format = kv->format->name;
+    const void *bytes;
+
+    TN_TRY(tn_exec_fetch(&exec->domain[kv->domain],
+                         exec->kv[layer].addr + (uint64_t)block * kv->block_bytes, kv->block_bytes,
+                         &bytes, err));
+    if (strcmp(format, "f32") == 0)
+        read_plain(&shape, TN_F32, bytes, k, v);
+    else if (strcmp(format, "f16") == 0)
+        read_plain(&shape, TN_F16, bytes, k, v);
+    else if (strcmp(format, "i8") == 0)
+        read_i8_heads(&shape, bytes, k, v);
+    else if (strcmp(format, "i8-static") == 0 && kv->attention.kv_static)
+        read_i8_static(&shape, bytes, k, v);
+    else if (kv->format->to_f32)
+        return kv->format->to_f32(kv->plugin->self, &kv->attention, shape.tokens, bytes, k, v, err);
+    else
+        return tn_fail(err, TN_UNSUPPORTED, "KV format %s of %s cannot be read as f32", format,
+                       kv->plugin->name);
+    return TN_OK;
+}
