@@ -32,15 +32,33 @@ enum {
 tn_status tn_tokenizer_create(const tn_vocab *vocab, tn_tokenizer **out, tn_error *err) TN_MUST_USE;
 void tn_tokenizer_destroy(tn_tokenizer *t);
 
-/** Append the ids of text[0, n) to *ids. Any bytes are accepted, invalid UTF-8 too. At most 16 MiB
- * of text. */
+/**
+ * Append the ids of text[0, n) to *ids; on an error *ids is as before. Any bytes are accepted,
+ * invalid UTF-8 too. At most 16 MiB.
+ *
+ * Control and unknown tokens are found in the text with TN_ENCODE_SPECIAL only; user-defined tokens
+ * always (as llama.cpp does). The longest text at the leftmost position counts, before the text is
+ * cut into pieces.
+ * Byte-level BPE: decode gives the same bytes back, but a byte for which the vocabulary has no
+ * token is left out (SmolLM2 has none for 21 bytes, such as 0x04 and 0xFF), as Hugging Face and
+ * llama.cpp do. SentencePiece: with add_space_prefix a blank goes before the text and before text
+ * that follows a control token. Bytes that are no UTF-8 become byte tokens. U+2581 is a blank.
+ * Errors: TN_INVALID (too long; a character that a SentencePiece vocabulary cannot spell),
+ * TN_NO_MEMORY.
+ */
 tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
                               tn_ids *ids, tn_error *err) TN_MUST_USE;
-/** Append the bytes of one token (may be part of a UTF-8 character). `special`: also write control
- * tokens' text. Out of range: TN_INVALID. */
+/**
+ * Append the bytes of one token (may be part of a UTF-8 character). `special`: also write control
+ * tokens' text. Out of range: TN_INVALID. An unknown token is hidden like a control token in
+ * byte-level BPE, and " U+2047 " in SentencePiece.
+ */
 tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out,
                              tn_error *err) TN_MUST_USE;
-/** Whole decode as the model's own detokenizer does it (SentencePiece drops the dummy prefix). */
+/**
+ * Whole decode as the model's own detokenizer does it (SentencePiece drops the dummy prefix of the
+ * first visible token).
+ */
 tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special,
                               tn_strbuf *out, tn_error *err) TN_MUST_USE;
 
