@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of docs/style.md that can be read off the text: licence lines, banned functions, file size, guards, paths.
+"""Rules of docs/style.md that can be read off the text: licence lines, banned functions, file size, guards, paths, links.
 
 Usage: check_text.py ROOT
 """
@@ -31,6 +31,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.])/(?:wor" r"k|far" r"m)/|/tmp/bash_" r"job
 
 # A call of a plain function: not a member (a.free, a->free), not part of a longer name.
 _CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED + list(ONLY_IN)) + r")\s*\(")
+_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")  # [text](target#part), not http:
 _GUARD = re.compile(r"^#ifndef (\w+)\n#define (\w+)\n", re.MULTILINE)
 
 
@@ -80,6 +81,13 @@ def check_machine_paths(path, lines):
             if MACHINE_PATHS.search(line)]
 
 
+def check_links(root, path, lines):
+    """A relative link in a page leads to a file or directory of the tree."""
+    here = (root / path).parent
+    return [f"{path}:{number}: the link {target} leads nowhere" for number, line in enumerate(lines, 1)
+            for target in _LINK.findall(line) if not (here / target).exists()]
+
+
 def check_file(root, path):
     try:
         text = (root / path).read_text(encoding="utf-8")
@@ -92,6 +100,8 @@ def check_file(root, path):
         problems += check_spdx(path, lines) + check_length(path, lines)
     if suffix in source.C_SUFFIXES:
         problems += check_calls(path, text)
+    if suffix == ".md":
+        problems += check_links(root, path, lines)
     if suffix == ".h":
         problems += check_guard(path, text)
     return problems

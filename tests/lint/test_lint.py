@@ -131,6 +131,11 @@ class Text(Tree):
         self.assertEqual(len(self.problems("core/base/b.h", SPDX_C)), 1)
         self.assertEqual(len(self.problems("core/base/b.h", SPDX_C + "#ifndef B_H\n#define B_H\n#endif\n")), 1)
 
+    def test_dead_links_are_found(self):
+        page = "[a](architecture.md) [b](../core/base/alloc.h#L1) [c](https://example.org/x) [d](#here)\n"
+        self.assertEqual(self.problems("docs/a.md", page), [])
+        self.assertIn("gone.md", self.problems("docs/a.md", "\n[a](gone.md#part)\n")[0])
+
     def test_machine_paths_are_found_and_other_paths_are_not(self):
         for planted in ("/wor" "k/main", "see '/far" "m/x'", "/tmp/bash_" "jobs.0"):
             self.assertEqual(len(self.problems("docs/a.md", f"text\n{planted}\n")), 1, planted)
