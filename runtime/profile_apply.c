@@ -53,6 +53,10 @@ static tn_status fail_unknown(tn_profile_loader *l, const char *prefix, const ch
 
     tn_profile_show(word, shown);
     tn_profile_key_names(prefix, names);
+    const char *dot = strrchr(word, '.');
+    if (dot && !strchr(word, '[') && tn_profile_key_find(word))
+        return tn_profile_fail(l->err, at, "unknown key %s; keys are nested: write %s inside %.*s",
+                               shown, dot + 1, (int)(dot - word), word);
     const char *near = tn_nearest_name(word, names);
     if (near)
         return tn_profile_fail(l->err, at, "unknown key %s%s%s, did you mean \"%s%s%s\"", shown,

@@ -29,7 +29,7 @@ tn_status tn_profile_fail_value(tn_profile_loader *l, const tn_profile_key *key,
     const char *near = NULL;
 
     tn_profile_key_allowed(key, allowed);
-    if (key->allowed && v->kind == TN_NODE_SCALAR)
+    if (key->allowed && key->type != TN_KEY_ENUM_INT && v->kind == TN_NODE_SCALAR)
         near = tn_nearest_name(v->text, key->allowed);
     if (near)
         return tn_profile_fail(l->err, &v->at, "%s is %s; allowed: %s; did you mean \"%s\"",

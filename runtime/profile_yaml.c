@@ -343,6 +343,10 @@ tn_status tn_profile_yaml_parse(tn_arena *arena, const char *text, size_t n, tn_
         return tn_profile_fail(err, &origin, "%zu bytes; a profile has at most %d", n,
                                TN_PROFILE_MAX_BYTES);
     TN_TRY(tn_profile_check_text(text, n, origin, err));
+    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3; /* libyaml would count a byte order mark as a column */
+        n -= 3;
+    }
     if (!yaml_parser_initialize(&r.parser))
         return fail_memory(&r);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
