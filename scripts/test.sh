@@ -35,6 +35,7 @@ part() {
 }
 
 # run_tests PRESET LABEL [EXCLUDED]: all tests of a label; none at all is a failure. The log has their full output.
+# shellcheck disable=SC2317  # called through part
 run_tests() {
     local tmp=build/$1/Testing/Temporary status=0
     mkdir -p "$tmp"
