@@ -33,7 +33,7 @@ typedef struct tn_token_event {
     int32_t sample;                 /* 0..n_samples-1 */
     int32_t id;
     int32_t position;               /* 0 = the first generated token */
-    float logit;                    /* raw logit of id */
+    float logit;                    /* raw logit of id; NAN for greedy requests that ask for no logits (n_top 0, NONE, no mask) */
     const tn_top_logit *top;        /* [n_top], borrowed during the call */
     int32_t n_top;
     const float *logits;            /* [vocab] when the request wants LAST or ALL, else NULL; borrowed */
@@ -42,14 +42,14 @@ typedef struct tn_token_event {
 typedef struct tn_finish_event {
     int32_t sample, reason;         /* TN_FINISH_* */
     int32_t prompt_tokens, cached_tokens, completion_tokens;
-    double prefill_s, decode_s;     /* first token minus start; last token minus first */
+    double prefill_s, decode_s;     /* first token minus the start of the first step; last token minus first */
     const tn_error *error;          /* with TN_FINISH_ERROR */
 } tn_finish_event;
 
 typedef struct tn_engine_request {
     const int32_t *prompt;          /* [n_prompt], copied */
     int32_t n_prompt;
-    int32_t max_tokens;             /* >= 1; cut to what the context allows */
+    int32_t max_tokens;             /* >= 1, cut to what the context allows; 0 only computes the prompt (perplexity: TN_LOGITS_ALL) */
     int32_t n_samples;              /* 0 = 1 */
     tn_sampling sampling;
     const int32_t *stop_id;         /* [n_stop_ids], copied; the stop id is reported, then the sample finishes */
@@ -78,7 +78,7 @@ typedef struct tn_engine_metrics {
 
 /** Pack weights, take all memory, start the thread. */
 tn_status tn_engine_create(const tn_engine_args *args, tn_engine **out, tn_error *err) TN_MUST_USE;
-/** Cancels what runs (on_finish is called for each), joins the thread. */
+/** Cancels what runs (on_finish is called for each), joins the thread. Not from a hook. NULL is allowed. */
 void tn_engine_destroy(tn_engine *engine);
 
 /** Any thread. Checked here: ids in range, lengths, sampling; a request that can never fit is refused with the numbers. */
@@ -87,6 +87,9 @@ tn_status tn_engine_submit(tn_engine *engine, const tn_engine_request *request, 
 void tn_engine_cancel(tn_engine *engine, uint64_t id);
 /** Tests: preempt a running request at the next step. */
 void tn_engine_preempt(tn_engine *engine, uint64_t id);
+/** Tests: start no step until the matching release, so that what is submitted meanwhile meets in one batch. Any thread. */
+void tn_engine_hold(tn_engine *engine);
+void tn_engine_release(tn_engine *engine);
 /** Any thread. */
 void tn_engine_read_metrics(tn_engine *engine, tn_engine_metrics *out);
 /** The executor, for check: only while no request is in flight. */
