@@ -90,10 +90,10 @@ function(tenon_test name)
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
-# tenon_pytest(NAME file.py [LABEL e2e] [TIMEOUT s]): a pytest file under ctest, in the .venv of scripts/test.sh. The file finds
-# the build in the environment variable TENON_BUILD_DIR.
+# tenon_pytest(NAME file.py [LABEL e2e] [TIMEOUT s] [ARGS of pytest...]): a pytest file under ctest, in the .venv of
+# scripts/test.sh. The file finds the build in the environment variable TENON_BUILD.
 function(tenon_pytest name file)
-    cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "" ${ARGN})
+    cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "ARGS" ${ARGN})
     if(NOT arg_LABEL)
         set(arg_LABEL e2e)
     endif()
@@ -101,9 +101,9 @@ function(tenon_pytest name file)
         set(arg_TIMEOUT 300)
     endif()
     add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python -m pytest -q -rs -p no:cacheprovider
-        ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+        ${arg_ARGS} ${CMAKE_CURRENT_SOURCE_DIR}/${file})
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
-        ENVIRONMENT "TENON_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+        ENVIRONMENT "TENON_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
 # tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only. The test of the same name (label
