@@ -12,6 +12,11 @@
 
 #define MAX_ENCODE_BYTES (16u << 20)
 
+/* "end of sentence" between fullwidth bars, U+FF5C, with U+2581 for the blanks. */
+#define DEEPSEEK_END                                                                               \
+    "<\xEF\xBD\x9C"                                                                                \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+
 struct tn_tokenizer {
     tn_vocab_index index;
     tn_bpe *bpe; /* one of the two, by the vocabulary's kind */
@@ -60,21 +65,11 @@ static tn_status add_stop(tn_tokenizer *t, int32_t id, tn_error *err)
  * end-of-generation") knows the end. */
 static tn_status find_stops(tn_tokenizer *t, tn_error *err)
 {
-    static const char *const texts[] = { "<|im_end|>",
-                                         "<|eot_id|>",
-                                         "<|endoftext|>",
-                                         "<|end_of_text|>",
-                                         "<end_of_turn>",
-                                         "<|end|>",
-                                         "<|eom_id|>",
-                                         "<EOT>",
-                                         "_<EOT>",
-                                         "<|return|>",
-                                         "<|end_of_turn|>",
-                                         "<|eot|>",
-                                         "<end_of_utterance>",
-                                         "<\xEF\xBD\x9C"
-                                         "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" };
+    static const char *const texts[] = { "<|im_end|>",         "<|eot_id|>",      "<|endoftext|>",
+                                         "<|end_of_text|>",    "<end_of_turn>",   "<|end|>",
+                                         "<|eom_id|>",         "<EOT>",           "_<EOT>",
+                                         "<|return|>",         "<|end_of_turn|>", "<|eot|>",
+                                         "<end_of_utterance>", DEEPSEEK_END };
     TN_TRY(add_stop(t, t->index.vocab->eos, err));
     TN_TRY(add_stop(t, t->index.vocab->eot, err));
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
