@@ -276,7 +276,7 @@ static tn_status apply_command_line(tn_profile_loader *l, const tn_profile_optio
 static const struct {
     const char *key;
     uint32_t types;
-} ROPE_NUMBERS[] = {
+} rope_numbers[] = {
     { "factor", 1u << TN_ROPE_SCALING_LINEAR | 1u << TN_ROPE_SCALING_DYNAMIC |
                     1u << TN_ROPE_SCALING_YARN | 1u << TN_ROPE_SCALING_LLAMA3 |
                     1u << TN_ROPE_SCALING_LONGROPE },
@@ -308,9 +308,9 @@ static tn_status check_rope(tn_profile_loader *l)
     const char *type = tn_profile_key_find("context.rope_scaling.type")->allowed[rope->type];
     char path[TN_KEY_PATH_BYTES];
 
-    for (size_t i = 0; i < sizeof(ROPE_NUMBERS) / sizeof(ROPE_NUMBERS[0]); i++) {
-        snprintf(path, sizeof(path), "context.rope_scaling.%s", ROPE_NUMBERS[i].key);
-        bool belongs = ROPE_NUMBERS[i].types >> rope->type & 1;
+    for (size_t i = 0; i < sizeof(rope_numbers) / sizeof(rope_numbers[0]); i++) {
+        snprintf(path, sizeof(path), "context.rope_scaling.%s", rope_numbers[i].key);
+        bool belongs = rope_numbers[i].types >> rope->type & 1;
         tn_profile_mark at = { tn_profile_where(p, path), 0, 0 };
         if (is_given(p, tn_profile_key_find(path)) && !belongs)
             return tn_profile_fail(l->err, &at,
@@ -318,7 +318,7 @@ static tn_status check_rope(tn_profile_loader *l)
                                    path, type);
     }
     tn_profile_mark at = { tn_profile_where(p, "context.rope_scaling.type"), 0, 0 };
-    bool needs_factor = ROPE_NUMBERS[0].types >> rope->type & 1;
+    bool needs_factor = rope_numbers[0].types >> rope->type & 1;
     if (needs_factor && !is_given(p, tn_profile_key_find("context.rope_scaling.factor")))
         return tn_profile_fail(
             l->err, &at, "context.rope_scaling.type %s needs a factor: {type: %s, factor: 2.0}",

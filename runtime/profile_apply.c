@@ -277,7 +277,7 @@ typedef tn_status (*apply_fn)(tn_profile_loader *l, const tn_profile_key *key,
                               const tn_profile_node *v);
 
 /* The others are scalars. */
-static const apply_fn APPLY[TN_N_KEY_TYPES] = {
+static const apply_fn appliers[TN_N_KEY_TYPES] = {
     [TN_KEY_SECTION] = apply_section, [TN_KEY_EXTENDS] = apply_extends,
     [TN_KEY_TEXTS] = apply_texts,     [TN_KEY_PLUGINS] = apply_plugins,
     [TN_KEY_BIND] = apply_bind,       [TN_KEY_ROPE] = apply_rope,
@@ -290,8 +290,8 @@ static tn_status apply_field(tn_profile_loader *l, const target *t, const tn_pro
 
     if (key->type == TN_KEY_OPTIONS)
         return apply_options(l, key, t->base, v);
-    if (APPLY[key->type])
-        return APPLY[key->type](l, key, v);
+    if (appliers[key->type])
+        return appliers[key->type](l, key, v);
     return tn_profile_apply_scalar(l, key, base + key->offset, v);
 }
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char INTRO[] =
+static const char intro[] =
     "# The run profile\n"
     "\n"
     "<!-- Generated from runtime/profile_schema.c by tenon_profile_docs; edit that instead. -->\n"
@@ -99,7 +99,7 @@ static void write_section(tn_strbuf *out, const tn_profile_key *section)
 
 void tn_profile_write_docs(tn_strbuf *out)
 {
-    tn_strbuf_puts(out, INTRO);
+    tn_strbuf_puts(out, intro);
     write_top(out);
     for (size_t i = 0; i < tn_profile_n_keys; i++) {
         if (tn_profile_keys[i].type != TN_KEY_SECTION)

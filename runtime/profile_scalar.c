@@ -129,7 +129,7 @@ tn_status tn_profile_store_path(tn_profile_loader *l, void *field, const char *t
 tn_status tn_profile_store_value(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                  const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     return tn_profile_store_text(l, field, text);
@@ -138,7 +138,7 @@ tn_status tn_profile_store_value(tn_profile_loader *l, const tn_profile_key *key
 static tn_status apply_path(tn_profile_loader *l, const tn_profile_key *key, void *field,
                             const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     return tn_profile_store_path(l, field, text);
@@ -147,7 +147,7 @@ static tn_status apply_path(tn_profile_loader *l, const tn_profile_key *key, voi
 static tn_status apply_plugin_name(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                    const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     if (!tn_profile_is_name(text))
@@ -161,7 +161,7 @@ static tn_status apply_plugin_path(tn_profile_loader *l, const tn_profile_key *k
                                    const tn_profile_node *v)
 {
     char cwd[MAX_WORKING_DIRECTORY_BYTES];
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     if (*text == '/')
@@ -177,7 +177,7 @@ static tn_status apply_plugin_path(tn_profile_loader *l, const tn_profile_key *k
 static tn_status apply_reference(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                  const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     const char *dot = strrchr(text, '.');
@@ -193,7 +193,7 @@ static tn_status apply_sha256(tn_profile_loader *l, const tn_profile_key *key, v
                               const tn_profile_node *v)
 {
     char lower[65] = { 0 };
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     size_t n = strlen(text);
@@ -216,7 +216,7 @@ static int32_t index_of(const char *text, const char *const *names)
 static tn_status apply_kv_format(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                  const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     const char *slash = strchr(text, '/');
@@ -232,7 +232,7 @@ static tn_status apply_device(tn_profile_loader *l, const tn_profile_key *key, v
     tn_profile_device *device = field;
     char name[MAX_DEVICE_NAME_BYTES];
     int32_t index;
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     if (!tn_profile_parse_device(text, name, sizeof(name), &index))
@@ -248,7 +248,7 @@ static tn_status apply_device(tn_profile_loader *l, const tn_profile_key *key, v
 static tn_status apply_enum(tn_profile_loader *l, const tn_profile_key *key, void *field,
                             const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     int32_t index = index_of(text, key->allowed);
@@ -261,7 +261,7 @@ static tn_status apply_enum(tn_profile_loader *l, const tn_profile_key *key, voi
 static tn_status apply_enum_int(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                 const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
     int64_t number = 0;
 
     TN_TRY(bare_text(l, key, v, &text));
@@ -274,7 +274,7 @@ static tn_status apply_enum_int(tn_profile_loader *l, const tn_profile_key *key,
 static tn_status apply_int(tn_profile_loader *l, const tn_profile_key *key, void *field,
                            const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
     int64_t number = 0;
 
     TN_TRY(bare_text(l, key, v, &text));
@@ -289,8 +289,8 @@ static tn_status apply_int(tn_profile_loader *l, const tn_profile_key *key, void
 static tn_status apply_float(tn_profile_loader *l, const tn_profile_key *key, void *field,
                              const tn_profile_node *v)
 {
-    const char *text;
-    double number;
+    const char *text = "";
+    double number = 0;
 
     TN_TRY(bare_text(l, key, v, &text));
     if (!tn_profile_parse_float(text, &number) || number < key->min || number > key->max)
@@ -302,7 +302,7 @@ static tn_status apply_float(tn_profile_loader *l, const tn_profile_key *key, vo
 static tn_status apply_bool(tn_profile_loader *l, const tn_profile_key *key, void *field,
                             const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(bare_text(l, key, v, &text));
     bool yes = strcmp(text, "true") == 0;
@@ -316,7 +316,7 @@ static tn_status apply_seed(tn_profile_loader *l, const tn_profile_key *key, voi
                             const tn_profile_node *v)
 {
     tn_profile_generate *generate = &l->profile->generate;
-    const char *text;
+    const char *text = "";
     uint64_t seed = 0;
 
     (void)field;
@@ -332,7 +332,7 @@ static tn_status apply_seed(tn_profile_loader *l, const tn_profile_key *key, voi
 static tn_status apply_size(tn_profile_loader *l, const tn_profile_key *key, void *field,
                             const tn_profile_node *v)
 {
-    const char *text;
+    const char *text = "";
 
     TN_TRY(tn_profile_scalar_text(l, key, v, &text));
     if (!tn_profile_parse_size(text, field))
@@ -345,7 +345,7 @@ static tn_status apply_size(tn_profile_loader *l, const tn_profile_key *key, voi
 typedef tn_status (*apply_fn)(tn_profile_loader *l, const tn_profile_key *key, void *field,
                               const tn_profile_node *v);
 
-static const apply_fn APPLY[TN_N_KEY_TYPES] = {
+static const apply_fn appliers[TN_N_KEY_TYPES] = {
     [TN_KEY_TEXT] = tn_profile_store_value,
     [TN_KEY_PATH] = apply_path,
     [TN_KEY_PLUGIN_NAME] = apply_plugin_name,
@@ -365,11 +365,11 @@ static const apply_fn APPLY[TN_N_KEY_TYPES] = {
 
 bool tn_profile_type_is_scalar(int32_t type)
 {
-    return APPLY[type] != NULL;
+    return appliers[type] != NULL;
 }
 
 tn_status tn_profile_apply_scalar(tn_profile_loader *l, const tn_profile_key *key, void *field,
                                   const tn_profile_node *v)
 {
-    return APPLY[key->type](l, key, field, v);
+    return appliers[key->type](l, key, field, v);
 }

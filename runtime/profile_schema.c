@@ -9,18 +9,18 @@
 #define PLUGIN_AT(field) offsetof(tn_profile_plugin, field)
 #define MAX_INT          2147483647.0
 
-static const char *const KV_FORMATS[] = { "f32", "f16", "i8", "i8-static", NULL };
-static const char *const BLOCK_TOKENS[] = { "16", "32", "64", "128", NULL };
+static const char *const kv_formats[] = { "f32", "f16", "i8", "i8-static", NULL };
+static const char *const block_tokens[] = { "16", "32", "64", "128", NULL };
 /* The index of a name is its TN_ROPE_SCALING_* (TN_PROFILE_ROPE_MODEL) value. */
-static const char *const ROPE_TYPES[] = { "none",   "linear",   "dynamic", "yarn",
+static const char *const rope_types[] = { "none",   "linear",   "dynamic", "yarn",
                                           "llama3", "longrope", "model",   NULL };
-static const char *const ACTIVATIONS[] = { "auto", "f16", "bf16", NULL };
+static const char *const activations[] = { "auto", "f16", "bf16", NULL };
 
 static_assert(TN_ROPE_SCALING_NONE == 0 && TN_ROPE_SCALING_LINEAR == 1 &&
                   TN_ROPE_SCALING_DYNAMIC == 2 && TN_ROPE_SCALING_YARN == 3 &&
                   TN_ROPE_SCALING_LLAMA3 == 4 && TN_ROPE_SCALING_LONGROPE == 5 &&
                   TN_PROFILE_ROPE_MODEL == 6,
-              "ROPE_TYPES is in the order of the enum");
+              "rope_types is in the order of the enum");
 
 const tn_profile_key tn_profile_keys[] = {
     { .path = "extends",
@@ -77,14 +77,14 @@ const tn_profile_key tn_profile_keys[] = {
     { .path = "kv.format",
       .type = TN_KEY_KV_FORMAT,
       .offset = AT(kv.format),
-      .allowed = KV_FORMATS,
+      .allowed = kv_formats,
       .fallback = "f16",
       .help = "how keys and values are stored; i8 quantises as it writes, i8-static with the "
               "numbers of kv.params" },
     { .path = "kv.block_tokens",
       .type = TN_KEY_ENUM_INT,
       .offset = AT(kv.block_tokens),
-      .allowed = BLOCK_TOKENS,
+      .allowed = block_tokens,
       .unit = "tokens",
       .fallback = "64",
       .help = "size of a cache block, also the grain of prefix reuse" },
@@ -147,7 +147,7 @@ const tn_profile_key tn_profile_keys[] = {
     { .path = "context.rope_scaling.type",
       .type = TN_KEY_ENUM,
       .offset = AT(context.rope_scaling.type),
-      .allowed = ROPE_TYPES,
+      .allowed = rope_types,
       .fallback = "model",
       .help = "the scheme; model takes it from the model file" },
     { .path = "context.rope_scaling.factor",
@@ -255,7 +255,7 @@ const tn_profile_key tn_profile_keys[] = {
     { .path = "activations",
       .type = TN_KEY_ENUM,
       .offset = AT(activations),
-      .allowed = ACTIVATIONS,
+      .allowed = activations,
       .fallback = "auto",
       .help = "type of the values between nodes on a device; auto is the device's own; the host "
               "always uses f32" },
@@ -362,7 +362,7 @@ static void describe_list(const tn_profile_key *key, char *out, size_t n_out)
     snprintf(out, n_out, "%sa map of %s", key->type == TN_KEY_ROPE ? "a type, or " : "", list);
 }
 
-static const char *const SIMPLE[TN_N_KEY_TYPES] = {
+static const char *const simple[TN_N_KEY_TYPES] = {
     [TN_KEY_EXTENDS] = "the path of a profile",
     [TN_KEY_TEXT] = "text",
     [TN_KEY_PATH] = "a path",
@@ -387,9 +387,9 @@ const char *tn_profile_key_allowed(const tn_profile_key *key, char out[TN_ALLOWE
     else if (key->type == TN_KEY_FLOAT)
         describe_range(key, "a number", out, TN_ALLOWED_BYTES);
     else if (key->type == TN_KEY_PLUGIN_NAME && key->word)
-        snprintf(out, TN_ALLOWED_BYTES, "%s or %s", key->word, SIMPLE[TN_KEY_PLUGIN_NAME]);
-    else if (SIMPLE[key->type])
-        snprintf(out, TN_ALLOWED_BYTES, "%s", SIMPLE[key->type]);
+        snprintf(out, TN_ALLOWED_BYTES, "%s or %s", key->word, simple[TN_KEY_PLUGIN_NAME]);
+    else if (simple[key->type])
+        snprintf(out, TN_ALLOWED_BYTES, "%s", simple[key->type]);
     else
         describe_list(key, out, TN_ALLOWED_BYTES);
     return out;

@@ -197,23 +197,20 @@ static tn_status expand_one(const char *text, const tn_profile_mark *at, tn_strb
 static tn_status expand_all(const char *text, const tn_profile_mark *at, tn_strbuf *out,
                             tn_error *err)
 {
-    for (const char *p = strchr(text, '$'); p; p = strchr(p, '$')) {
-        if (strncmp(p, "$${", 3) == 0) {
-            tn_strbuf_append(out, text, (size_t)(p - text));
+    while (*text) {
+        if (strncmp(text, "$${", 3) == 0) {
             tn_strbuf_puts(out, "${");
-            p += 3;
-            text = p;
-        } else if (p[1] == '{') {
-            tn_strbuf_append(out, text, (size_t)(p - text));
-            TN_TRY(expand_one(p + 2, at, out, &p, err));
-            text = p;
+            text += 3;
+        } else if (strncmp(text, "${", 2) == 0) {
+            TN_TRY(expand_one(text + 2, at, out, &text, err));
         } else {
-            p++;
+            size_t n = 1 + strcspn(text + 1, "$");
+            tn_strbuf_append(out, text, n);
+            text += n;
         }
         if (out->len > TN_PROFILE_MAX_BYTES)
             return tn_profile_fail(err, at, "the value is larger than 1 MiB after ${...}");
     }
-    tn_strbuf_puts(out, text);
     return out->failed ? tn_fail_memory(err, "a profile value") : TN_OK;
 }
 

@@ -36,7 +36,7 @@ void tn_profile_format_mark(const tn_profile_mark *at, char *out, size_t n_out)
 
     if (n > SHOWN_FILE_BYTES) {
         file += n - SHOWN_FILE_BYTES;
-        while ((*file & 0xC0) == 0x80)
+        while (((unsigned char)*file & 0xC0) == 0x80)
             file++;
         cut = "...";
     }
@@ -58,31 +58,45 @@ tn_status tn_profile_fail(tn_error *err, const tn_profile_mark *at, const char *
     return err ? tn_error_wrap(err, st, "%s", where) : st;
 }
 
+/* Append c to out as messages show it: control characters as \n, \t or \x1b. Returns how many
+ * bytes. */
+static size_t show_char(char c, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char byte = (unsigned char)c;
+
+    out[0] = c;
+    if (byte >= 0x20 && byte != 0x7F)
+        return 1;
+    out[0] = '\\';
+    out[1] = 'n';
+    if (c == '\n')
+        return 2;
+    out[1] = 't';
+    if (c == '\t')
+        return 2;
+    out[1] = 'x';
+    out[2] = hex[byte >> 4];
+    out[3] = hex[byte & 15];
+    return 4;
+}
+
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
 const char *tn_profile_show(const char *text, char out[TN_SHOWN_BYTES])
 {
     size_t n = 0;
 
     out[n++] = '"';
-    while (*text && n < SHOWN_VALUE_BYTES) {
-        unsigned char c = (unsigned char)*text++;
-        if (c < 0x20 || c == 0x7F) {
-            static const char hex[] = "0123456789abcdef";
-            out[n++] = '\\';
-            out[n++] = c == '\n' ? 'n' : c == '\t' ? 't' : 'x';
-            if (out[n - 1] == 'x') {
-                out[n++] = hex[c >> 4];
-                out[n++] = hex[c & 15];
-            }
-        } else {
-            out[n++] = (char)c;
-        }
-    }
+    while (*text && n < SHOWN_VALUE_BYTES)
+        n += show_char(*text++, out + n);
+    /* Cut between characters: the rest of one that was begun goes back. */
+    for (; is_continuation(*text) && n > 1; text--)
+        n--;
     if (*text) {
-        /* Back to a border between characters. */
-        while ((*text & 0xC0) == 0x80 && n > 1) {
-            text--;
-            n--;
-        }
         memcpy(out + n, "...", 3);
         n += 3;
     }
@@ -93,26 +107,36 @@ const char *tn_profile_show(const char *text, char out[TN_SHOWN_BYTES])
 
 /* ---- bytes ---- */
 
-/* Length of the well-formed UTF-8 character at s (n bytes left), 0 when it is none. RFC 3629,
- * section 4. */
+/* Rows of RFC 3629, section 4: lead bytes, the range of the second byte, length. It leaves out
+ * overlong forms and surrogates. */
+static const struct {
+    unsigned char first, last, second_min, second_max;
+    size_t length;
+} utf8_rows[] = {
+    { 0x00, 0x7F, 0x00, 0xFF, 1 }, { 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
+    { 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 }, { 0xEE, 0xEF, 0x80, 0xBF, 3 },
+    { 0xF0, 0xF0, 0x90, 0xBF, 4 }, { 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
+};
+
+/* Length of the well-formed UTF-8 character at s (n bytes left), 0 when it is none. */
 static size_t utf8_length(const unsigned char *s, size_t n)
 {
-    size_t length = s[0] < 0x80                    ? 1
-                    : s[0] >= 0xC2 && s[0] <= 0xDF ? 2
-                    : s[0] >= 0xE0 && s[0] <= 0xEF ? 3
-                    : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
-                                                   : 0;
+    size_t row = 0;
 
-    if (length == 0 || length > n)
+    while (row < sizeof(utf8_rows) / sizeof(utf8_rows[0]) && s[0] > utf8_rows[row].last)
+        row++;
+    if (row == sizeof(utf8_rows) / sizeof(utf8_rows[0]) || s[0] < utf8_rows[row].first)
+        return 0;
+    size_t length = utf8_rows[row].length;
+    if (length > n)
         return 0;
     for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xC0) != 0x80)
+        unsigned char min = i == 1 ? utf8_rows[row].second_min : 0x80;
+        unsigned char max = i == 1 ? utf8_rows[row].second_max : 0xBF;
+        if (s[i] < min || s[i] > max)
             return 0;
     }
-    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xED && s[1] > 0x9F;
-    bool too_large = s[0] == 0xF4 && s[1] > 0x8F;
-    return overlong || surrogate || too_large ? 0 : length;
+    return length;
 }
 
 tn_status tn_profile_check_text(const char *text, size_t n, tn_profile_mark origin, tn_error *err)
@@ -309,10 +333,12 @@ static char char_at(const char *text, size_t n, size_t line, size_t col)
     size_t i = 0;
 
     for (; line > 0 && i < n; i++)
-        line -= text[i] == '\n';
+        line -= text[i] == '\n' ? 1 : 0;
     for (; col > 0 && i < n; col--)
         i += utf8_length((const unsigned char *)text + i, n - i);
-    return i < n ? text[i] : '\0';
+    if (i >= n)
+        return '\0';
+    return text[i];
 }
 
 static tn_status fail_libyaml(reader *r, const char *text, size_t n)

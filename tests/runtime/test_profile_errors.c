@@ -390,6 +390,25 @@ static void more_than_1024_entries_are_refused(void **state)
     tn_strbuf_deinit(&b);
 }
 
+static void a_shown_value_is_cut_between_characters_and_has_no_control_characters(void **state)
+{
+    static const wrong_text rows[] = {
+        { "model: m\nthreads: "
+          "x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+          "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3"
+          "\xa4",
+          "p.yaml:2:10: threads is "
+          "\"x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+          "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+          "...\"; allowed: auto or a whole number 1 to 1024" },
+        { "model: m\nactivations: \"\\e[31m\\n\\t\\x7f\"\n",
+          "p.yaml:2:14: activations is \"\\x1b[31m\\n\\t\\x7f\"; allowed: auto, f16, bf16" },
+    };
+
+    (void)state;
+    CHECK_TABLE(rows);
+}
+
 static void a_message_keeps_the_end_of_a_very_long_file_name(void **state)
 {
     char path[400];
@@ -463,6 +482,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_not_utf8_are_refused_with_their_place),
         cmocka_unit_test(a_nul_byte_and_a_text_that_is_too_large_are_refused),
         cmocka_unit_test(more_than_1024_entries_are_refused),
+        cmocka_unit_test(a_shown_value_is_cut_between_characters_and_has_no_control_characters),
         cmocka_unit_test(a_message_keeps_the_end_of_a_very_long_file_name),
         cmocka_unit_test(a_wrong_set_is_told_by_its_key),
     };
