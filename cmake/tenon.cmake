@@ -106,7 +106,7 @@ function(tenon_pytest name file)
         ENVIRONMENT "TENON_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
-# tenon_fuzz(NAME sources... DEPS targets...): a libFuzzer target, built with TENON_FUZZ only. The test of the same name (label
+# tenon_fuzz(NAME sources... DEPS targets... [ARGS of libFuzzer...]): a libFuzzer target, built with TENON_FUZZ only. The test of the same name (label
 # fuzz) starts from the files in corpus/ next to it, in the folder of its name less "fuzz_", and runs for TENON_FUZZ_SECONDS.
 set(TENON_FUZZ_SECONDS 15 CACHE STRING "How long each fuzz test runs")
 add_custom_target(fuzz_targets)
@@ -114,7 +114,7 @@ function(tenon_fuzz name)
     if(NOT TENON_FUZZ)
         return()
     endif()
-    cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+    cmake_parse_arguments(arg "" "" "DEPS;ARGS" ${ARGN})
     add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
     target_link_libraries(${name} PRIVATE tenon_flags tenon_warnings ${arg_DEPS})
@@ -131,6 +131,6 @@ function(tenon_fuzz name)
     endif()
     math(EXPR timeout "${TENON_FUZZ_SECONDS} + 60")
     add_test(NAME ${name} COMMAND ${name} -max_total_time=${TENON_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048
-        -artifact_prefix=${CMAKE_BINARY_DIR}/fuzz/ ${found} ${corpus})
+        -verbosity=0 -print_final_stats=1 -artifact_prefix=${CMAKE_BINARY_DIR}/fuzz/ ${arg_ARGS} ${found} ${corpus})
     set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
 endfunction()
