@@ -236,7 +236,7 @@ static void close_plugin(void *self)
 {
     const tn_host *host = ((fake *)self)->host;
 
-    host->log(host->ctx, 1, "closed");
+    host->log(host->ctx, 2, "closed");
     host->release(host->ctx, self);
 }
 
