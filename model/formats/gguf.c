@@ -172,7 +172,7 @@ static tn_status parse_array(cursor *c, tn_gguf_pair *pair, tn_error *err)
         return TN_OK;
     }
     for (uint64_t i = 0; i < pair->n; i++) {
-        tn_text ignored;
+        tn_text ignored = { 0 };
         TN_TRY(take_string(c, "a string of an array", TN_GGUF_MAX_STRING_BYTES, &ignored, err));
     }
     return TN_OK;
@@ -185,7 +185,7 @@ static tn_status parse_value(cursor *c, tn_gguf_pair *pair, tn_error *err)
     if (pair->type == TN_GGUF_ARRAY)
         return parse_array(c, pair, err);
     if (pair->type == TN_GGUF_STRING) {
-        tn_text text;
+        tn_text text = { 0 };
         TN_TRY(take_string(c, "a string", TN_GGUF_MAX_STRING_BYTES, &text, err));
         pair->data = c->data + (c->pos - text.n);
         pair->n = text.n;
@@ -310,7 +310,7 @@ static tn_status measure(tn_gguf_tensor *t, tn_error *err)
 
 static tn_status parse_tensor(tn_gguf *g, cursor *c, tn_gguf_tensor *t, tn_error *err)
 {
-    tn_text name;
+    tn_text name = { 0 };
     uint32_t type = 0;
     TN_TRY(take_name(c, "a tensor name", TN_GGUF_MAX_NAME_BYTES, &name, err));
     char *copy = tn_arena_alloc(&g->arena, name.n + 1);

@@ -52,6 +52,11 @@ typedef struct tn_gguf_pair {
     size_t data_bytes;
 } tn_gguf_pair;
 
+typedef struct tn_gguf_array {
+    void *data; /* float or int32_t */
+    size_t n;
+} tn_gguf_array;
+
 typedef struct tn_gguf_tensor {
     const char *name;
     const tn_weight_format *format;
@@ -97,10 +102,10 @@ tn_status tn_gguf_string(const tn_gguf *g, const char *key, tn_arena *arena, con
 /** Views of a string array (in `arena`); *out_n = 0 when absent. */
 tn_status tn_gguf_strings(const tn_gguf *g, const char *key, tn_arena *arena, const tn_text **out,
                           size_t *out_n, tn_error *err) TN_MUST_USE;
-/** Copies of a numeric array of 4-byte elements of type TN_GGUF_F32 (float) or TN_GGUF_I32
- * (int32_t; u32 is taken too). */
+/** Copies (in `arena`) of a numeric array of 4-byte elements: TN_GGUF_F32, or TN_GGUF_I32 (u32 is
+ * taken too); data NULL when absent. */
 tn_status tn_gguf_numbers(const tn_gguf *g, const char *key, uint32_t element, tn_arena *arena,
-                          void **out, size_t *out_n, tn_error *err) TN_MUST_USE;
+                          tn_gguf_array *out, tn_error *err) TN_MUST_USE;
 /** The next element of an array of strings; *offset starts at 0 and moves on. */
 tn_text tn_gguf_next_string(const tn_gguf_pair *pair, size_t *offset);
 /** Element i of an integer or bool pair (a scalar has element 0); false when the type is another or

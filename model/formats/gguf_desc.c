@@ -110,6 +110,19 @@ static void get_string(reader *r, const char *key, const char **out)
 
 /* ---- parts of the description ---- */
 
+/* One model cut into several files: each lacks the tensors of the others. */
+static void refuse_split(reader *r)
+{
+    tn_error error;
+    int64_t n_files = 0;
+    keep(r, tn_gguf_int(r->g, "split.count", 0, UINT16_MAX, &n_files, &error), &error);
+    if (n_files > 1)
+        fail(
+            r, TN_UNSUPPORTED,
+            "this is one of the %d files of a split model; join them with llama-gguf-split --merge",
+            (int)n_files);
+}
+
 static void read_sizes(reader *r, tn_model_desc *d)
 {
     need_int(r, "block_count", MAX_LAYERS, &d->n_layers);
@@ -292,6 +305,7 @@ tn_status tn_gguf_desc(const tn_gguf *g, tn_arena *arena, tn_model_desc *out, tn
             out->rope.pairing = conventions[i].pairing;
             out->act = conventions[i].act;
         }
+    refuse_split(&r);
     read_sizes(&r, out);
     read_rope(&r, out);
     read_vocab(&r, out);

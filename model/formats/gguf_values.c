@@ -152,10 +152,9 @@ tn_status tn_gguf_strings(const tn_gguf *g, const char *key, tn_arena *arena, co
 }
 
 tn_status tn_gguf_numbers(const tn_gguf *g, const char *key, uint32_t element, tn_arena *arena,
-                          void **out, size_t *out_n, tn_error *err)
+                          tn_gguf_array *out, tn_error *err)
 {
-    *out = NULL;
-    *out_n = 0;
+    *out = (tn_gguf_array){ 0 };
     const tn_gguf_pair *pair = tn_gguf_find(g, key);
     if (!pair)
         return TN_OK;
@@ -169,7 +168,6 @@ tn_status tn_gguf_numbers(const tn_gguf *g, const char *key, uint32_t element, t
         return tn_fail_memory(err, "metadata numbers");
     for (uint64_t i = 0; i < pair->n; i++)
         bits[i] = tn_load_u32(pair->data + 4 * i);
-    *out = bits;
-    *out_n = (size_t)pair->n;
+    *out = (tn_gguf_array){ .data = bits, .n = (size_t)pair->n };
     return TN_OK;
 }

@@ -7,10 +7,11 @@
 
 enum { MAX_TOKENS = 1 << 24 };
 
-/* Byte-level BPE models that begin with BOS unless the file says otherwise (llama.cpp:
- * LLAMA_VOCAB_PRE_TYPE_LLAMA3, TEKKEN). */
-static const char *const pre_with_bos[] = { "llama3",  "llama-v3", "llama-bpe", "falcon3",
-                                            "pixtral", "tekken",   NULL };
+/* Byte-level BPE models that begin with BOS unless the file says otherwise (llama-vocab.cpp: what
+ * is loaded as LLAMA3, TEKKEN and CHAMELEON). */
+static const char *const pre_with_bos[] = { "llama3",       "llama-v3", "llama-bpe", "falcon3",
+                                            "falcon-h1",    "pixtral",  "midm-2.0",  "lfm2",
+                                            "jina-v5-nano", "tekken",   "chameleon", NULL };
 
 /* An id that is no token of the vocabulary is none: real files state 2^32 - 1. */
 static tn_status read_id(const tn_gguf *g, const char *key, int32_t n_tokens, int32_t *out,
@@ -48,15 +49,39 @@ static tn_status read_switches(const tn_gguf *g, tn_vocab *v, tn_error *err)
     return tn_gguf_bool(g, "tokenizer.ggml.add_space_prefix", &v->add_space_prefix, err);
 }
 
-/* An optional array beside the tokens: as many elements as there are tokens. */
-static tn_status read_column(const tn_gguf *g, const char *key, uint32_t element, const tn_vocab *v,
-                             tn_arena *arena, void **out, tn_error *err)
+/* An optional array beside the tokens has as many elements as there are tokens. */
+static tn_status check_length(const char *key, const tn_gguf_array *array, int32_t n_tokens,
+                              tn_error *err)
 {
-    size_t n = 0;
-    TN_TRY(tn_gguf_numbers(g, key, element, arena, out, &n, err));
-    if (*out && n != (size_t)v->n_tokens)
-        return tn_fail(err, TN_INVALID, "%s has %zu elements; tokenizer.ggml.tokens has %d", key, n,
-                       v->n_tokens);
+    if (array->data && array->n != (size_t)n_tokens)
+        return tn_fail(err, TN_INVALID, "%s has %zu elements; tokenizer.ggml.tokens has %d", key,
+                       array->n, n_tokens);
+    return TN_OK;
+}
+
+static tn_status read_scores(const tn_gguf *g, tn_arena *arena, tn_vocab *v, tn_error *err)
+{
+    static const char key[] = "tokenizer.ggml.scores";
+    tn_gguf_array scores;
+    TN_TRY(tn_gguf_numbers(g, key, TN_GGUF_F32, arena, &scores, err));
+    if (!scores.data && v->kind == TN_VOCAB_SPM)
+        return tn_fail(err, TN_INVALID, "the vocabulary \"llama\" needs %s, which is not there",
+                       key);
+    v->score = scores.data;
+    return check_length(key, &scores, v->n_tokens, err);
+}
+
+static tn_status read_types(const tn_gguf *g, tn_arena *arena, tn_vocab *v, tn_error *err)
+{
+    static const char key[] = "tokenizer.ggml.token_type";
+    tn_gguf_array types;
+    TN_TRY(tn_gguf_numbers(g, key, TN_GGUF_I32, arena, &types, err));
+    TN_TRY(check_length(key, &types, v->n_tokens, err));
+    int32_t *type = types.data;
+    for (size_t i = 0; i < types.n; i++)
+        if (type[i] < TN_TOKEN_NORMAL || type[i] > TN_TOKEN_BYTE)
+            type[i] = TN_TOKEN_NORMAL; /* 0 is "undefined" in some files */
+    v->type = type;
     return TN_OK;
 }
 
@@ -70,20 +95,8 @@ static tn_status read_tokens(const tn_gguf *g, tn_arena *arena, tn_vocab *v, tn_
     v->n_tokens = (int32_t)n;
     TN_TRY(tn_gguf_strings(g, "tokenizer.ggml.merges", arena, &v->merge, &n, err));
     v->n_merges = (int32_t)n; /* at most TN_GGUF_MAX_ARRAY */
-    void *score = NULL;
-    void *type = NULL;
-    TN_TRY(read_column(g, "tokenizer.ggml.scores", TN_GGUF_F32, v, arena, &score, err));
-    TN_TRY(read_column(g, "tokenizer.ggml.token_type", TN_GGUF_I32, v, arena, &type, err));
-    if (!score && v->kind == TN_VOCAB_SPM)
-        return tn_fail(err, TN_INVALID,
-                       "the vocabulary \"llama\" needs tokenizer.ggml.scores, which is not there");
-    int32_t *types = type;
-    for (int32_t i = 0; types && i < v->n_tokens; i++)
-        if (types[i] < TN_TOKEN_NORMAL || types[i] > TN_TOKEN_BYTE)
-            types[i] = TN_TOKEN_NORMAL; /* 0 is "undefined" in some files */
-    v->score = score;
-    v->type = types;
-    return TN_OK;
+    TN_TRY(read_scores(g, arena, v, err));
+    return read_types(g, arena, v, err);
 }
 
 tn_status tn_gguf_vocab(const tn_gguf *g, tn_arena *arena, tn_vocab *out, tn_error *err)

@@ -170,8 +170,8 @@ static void build_spm(vocab *v)
     for (int i = 0; i < N_PIECES; i++)
         add(v, pieces[i], TN_TOKEN_NORMAL, (float)-i);
     add(v, "\xe2\x96\x81", TN_TOKEN_NORMAL, -(float)N_PIECES);
-    for (char c = '!'; c <= '~'; c++)
-        add(v, (char[]){ c, 0 }, TN_TOKEN_NORMAL, -(float)(N_PIECES + c));
+    for (int c = '!'; c <= '~'; c++)
+        add(v, (char[]){ (char)c, 0 }, TN_TOKEN_NORMAL, -(float)(N_PIECES + c));
 }
 
 static void put_bpe(tn_gguf_writer *w)
