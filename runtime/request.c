@@ -195,7 +195,9 @@ static tn_status submit(tn_active *a, const tn_request_args *args, const tn_ids 
                                                       .seed = args->seed },
                                         .stop_id = stops ? stops->id : NULL,
                                         .n_stop_ids = stops ? (int32_t)stops->n : 0,
-                                        .n_top = args->n_top,
+                                        .n_top = args->n_top < rt->setup.desc.vocab
+                                                     ? args->n_top
+                                                     : rt->setup.desc.vocab,
                                         .ctx = a,
                                         .on_token = on_token,
                                         .on_prefill = on_prefill,

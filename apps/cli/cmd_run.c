@@ -205,10 +205,12 @@ static int print_json(run *r)
     json_t *prompt = json_array();
     for (size_t i = 0; i < r->n_prompt_ids; i++)
         json_array_append_new(prompt, json_integer(r->prompt_ids[i]));
-    json_t *object = json_pack("{s:s, s:s, s:o, s:O, s:s, s:s}", "model", tn_runtime_model(r->rt),
-                               "profile", r->options->profile ? r->options->profile : "default",
-                               "prompt_ids", prompt, "ids", r->ids, "text",
-                               tn_strbuf_text(&r->text), "finish_reason", reason_name(d->reason));
+    /* The text may hold NUL characters. */
+    json_t *text = json_stringn(tn_strbuf_text(&r->text), r->text.len);
+    json_t *object =
+        json_pack("{s:s, s:s, s:o, s:O, s:o, s:s}", "model", tn_runtime_model(r->rt), "profile",
+                  r->options->profile ? r->options->profile : "default", "prompt_ids", prompt,
+                  "ids", r->ids, "text", text, "finish_reason", reason_name(d->reason));
     if (object && r->options->has_top_logits)
         json_object_set(object, "steps", r->steps);
     if (object) {

@@ -30,28 +30,35 @@ bool tn_glob_match(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
-/* Levenshtein distance of a and b, both at most MAX_NAME_BYTES long. */
+/* Edits between a and b, both at most MAX_NAME_BYTES long: insert, delete, replace, or swap two
+ * neighbours (optimal string alignment). */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[MAX_NAME_BYTES + 1];
+    size_t row[3][MAX_NAME_BYTES + 1];
+    size_t *before = row[0], *above = row[1], *here = row[2];
     size_t n_b = strlen(b);
 
     for (size_t j = 0; j <= n_b; j++)
-        row[j] = j;
+        here[j] = j;
     for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
+        size_t *oldest = before;
+        before = above;
+        above = here;
+        here = oldest;
+        here[0] = i;
         for (size_t j = 1; j <= n_b; j++) {
-            size_t best = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
+            size_t best = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
+            if (here[j - 1] + 1 < best)
+                best = here[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
+            here[j] = best;
         }
     }
-    return row[n_b];
+    return here[n_b];
 }
 
 const char *tn_nearest_name(const char *word, const char *const *names)

@@ -72,6 +72,7 @@ static void the_nearest_name_is_found(void **state)
 
     assert_string_equal(tn_nearest_name("temprature", known), "temperature");
     assert_string_equal(tn_nearest_name("thread", known), "threads");
+    assert_string_equal(tn_nearest_name("vk", known), "kv"); /* swapped neighbours are one edit */
     assert_string_equal(tn_nearest_name("kw", known), "kv");
     assert_string_equal(tn_nearest_name("top_p", known), "top_p");
 }
