@@ -49,7 +49,7 @@ static double yarn(const tn_rope_desc *rope, double trained, int32_t i, double f
 
 static double llama3(const tn_rope_desc *rope, double trained, double freq)
 {
-    const double low = rope->low_freq_factor, high = rope->high_freq_factor;
+    const double low = (double)rope->low_freq_factor, high = (double)rope->high_freq_factor;
     const double turns = trained * freq / two_pi; /* trained length over wavelength */
     if (turns < low)
         return freq / (double)rope->factor;

@@ -42,8 +42,7 @@ static const char *const merges[] = {
     "\xc4\xa0 in",
     "\xc4\xa0o f",
     "a r",
-    "\xc4\xa0"
-    "a nd",
+    "\xc4\240a nd",
     "\xc4\xa0t o",
     "h at",
     "s t",
