@@ -25,19 +25,18 @@ static inline float tn_half_float(uint32_t bits)
     return value;
 }
 
+/* No branch and no subnormal f32, so that loops over it vectorise and a thread that flushes
+ * subnormals gives the same bits. */
 static inline float tn_half_f16_to_f32(uint16_t half)
 {
     uint32_t magnitude = ((uint32_t)half & 0x7fffu) << 13;
     uint32_t sign = ((uint32_t)half & 0x8000u) << 16;
-    uint32_t exponent = magnitude & (0x7c00u << 13);
-    if (exponent == 0) {
-        /* Subnormal: 2^-14 + m*2^-24, less 2^-14; both are normal f32, so the difference is exact.
-         */
-        float value = tn_half_float(magnitude + (113u << 23)) - tn_half_float(113u << 23);
-        return tn_half_float(tn_half_bits(value) | sign);
-    }
-    uint32_t bias = exponent == (0x7c00u << 13) ? 224u << 23 : 112u << 23;
-    return tn_half_float((magnitude + bias) | sign);
+    uint32_t subnormal = magnitude < (0x400u << 13) ? ~0u : 0u;
+    uint32_t special = magnitude >= (0x7c00u << 13) ? ~0u : 0u; /* infinity, NaN */
+    /* A subnormal is read as 2^-14 + m*2^-24, less 2^-14: exact. All others have 0 taken away. */
+    float value = tn_half_float(magnitude + (112u << 23) + (subnormal & (1u << 23))) -
+                  tn_half_float(subnormal & (113u << 23));
+    return tn_half_float(tn_half_bits(value) | (special & 0x7f800000u) | sign);
 }
 
 static inline uint16_t tn_half_f32_to_f16(float value)

@@ -288,10 +288,10 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
                        .n_rows = launch->in[0].dim[0] };
     TN_PLUGIN_TRY(describe(node, &job.blob, err));
     if (job.blob.form.norm) {
-        uint64_t need = (uint64_t) job.n_rows * (uint64_t) linear->in * sizeof(float);
+        uint64_t need = (uint64_t)job.n_rows * (uint64_t)linear->in * sizeof(float);
         if (launch->workspace_bytes < need)
             return tn_plugin_fail(err, TN_INVALID, "%s: %lld rows, at most %d were planned",
-                                  node->path, (long long) job.n_rows, ref_max_rows(node));
+                                  node->path, (long long)job.n_rows, ref_max_rows(node));
         ref_for(self, job.n_rows, norm_range, &job);
         job.x = ref_floats(launch->workspace);
         job.x_stride = linear->in;
