@@ -106,8 +106,9 @@ function(tenon_pytest name file)
         ENVIRONMENT "TENON_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
-# tenon_fuzz(NAME sources... DEPS targets... [ARGS of libFuzzer...]): a libFuzzer target, built with TENON_FUZZ only. The test of the same name (label
-# fuzz) starts from the files in corpus/ next to it, in the folder of its name less "fuzz_", and runs for TENON_FUZZ_SECONDS.
+# tenon_fuzz(NAME sources... DEPS targets... [ARGS of libFuzzer...]): a libFuzzer target, built with TENON_FUZZ only. The test
+# of the same name (label fuzz) starts from the files in corpus/ next to it, in the folder of its name less "fuzz_", and runs
+# for TENON_FUZZ_SECONDS.
 set(TENON_FUZZ_SECONDS 15 CACHE STRING "How long each fuzz test runs")
 add_custom_target(fuzz_targets)
 function(tenon_fuzz name)
