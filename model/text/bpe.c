@@ -167,12 +167,13 @@ static tn_status build_merges(tn_bpe *bpe, tn_error *err)
         return tn_fail_memory(err, "the merge table");
     for (size_t i = 0; i < bpe->n_slots; i++)
         bpe->merges[i].rank = NO_RANK;
-    for (int32_t rank = 0; !st && rank < v->n_merges; rank++) {
-        merge m;
+    for (int32_t rank = 0; rank < v->n_merges; rank++) {
+        merge m = { 0 };
         st = parse_merge(bpe, rank, &scratch, &m, err);
-        size_t at = st ? 0 : merge_slot(bpe, m.key);
-        if (!st && bpe->merges[at].rank ==
-                       NO_RANK) /* of equal merges the first, which has the lower rank, counts */
+        if (st)
+            break;
+        size_t at = merge_slot(bpe, m.key);
+        if (bpe->merges[at].rank == NO_RANK) /* of equal merges the first, the lowest, counts */
             bpe->merges[at] = m;
     }
     tn_strbuf_deinit(&scratch);

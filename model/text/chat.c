@@ -21,7 +21,7 @@ bool tn_chat_is_chatml(const tn_vocab *vocab)
  */
 static const char *tag_end(const char *at)
 {
-    const char close = at[1] == '{' ? '}' : at[1];
+    const char close = (char)(at[1] == '{' ? '}' : at[1]);
     char quote = 0;
     for (at += 2; *at; at++) {
         if (quote && *at == '\\' && at[1])
@@ -51,7 +51,7 @@ static void read_literal(const char **at, tn_strbuf *out)
         char c = *p;
         if (c == '\\' && p[1]) {
             c = *++p;
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
+            c = (char)(c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c);
         }
         tn_strbuf_append(out, &c, 1);
     }

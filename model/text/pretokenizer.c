@@ -190,65 +190,76 @@ void tn_pretokenizer_destroy(tn_pretokenizer *p)
     tn_free(p);
 }
 
-/* *out_from, *out_to: the next match at or after `from`; both n when there is none. */
+/* Bytes [from, to) of a piece. */
+typedef struct range {
+    size_t from, to;
+} range;
+
+static tn_status fail_of_match(const splitter *s, size_t level, int rc, size_t at, size_t n)
+{
+    if (rc == PCRE2_ERROR_NOMEMORY)
+        return tn_fail_memory(s->err, "a pattern match");
+    if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
+        return tn_fail(
+            s->err, TN_INVALID,
+            "pre-tokenizer pattern %zu backtracks too much at byte %zu of a text of %zu bytes",
+            level + 1, at, n);
+    return tn_fail(s->err, TN_INTERNAL, "pre-tokenizer pattern %zu failed with PCRE2 error %d",
+                   level + 1, rc);
+}
+
+/* The next match in text[0, n) at or after `from`; { n, n } when there is none. */
 static tn_status next_match(const splitter *s, size_t level, const char *text, size_t n,
-                            size_t from, size_t *out_from, size_t *out_to)
+                            size_t from, range *out)
 {
     const pcre2_code *code = s->p->pattern[level];
     PCRE2_SPTR subject = (PCRE2_SPTR)text;
 
-    *out_from = *out_to = n;
-    /* The text was checked once for the whole split; another check each match would make it
-     * quadratic. */
+    *out = (range){ n, n };
+    /* The text was checked once for the whole split; a check each match would make it quadratic. */
     int rc = pcre2_match(code, subject, n, from, PCRE2_NO_UTF_CHECK, s->match, s->p->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
         rc = pcre2_match(code, subject, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match,
                          s->p->limits);
     if (rc == PCRE2_ERROR_NOMATCH)
         return TN_OK;
-    if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT)
-        return tn_fail(
-            s->err, TN_INVALID,
-            "pre-tokenizer pattern %zu backtracks too much at byte %zu of a text of %zu bytes",
-            level + 1, from, n);
-    if (rc == PCRE2_ERROR_NOMEMORY)
-        return tn_fail_memory(s->err, "a pattern match");
     if (rc < 0)
-        return tn_fail(s->err, TN_INTERNAL, "pre-tokenizer pattern %zu failed with PCRE2 error %d",
-                       level + 1, rc);
-    const PCRE2_SIZE *range = pcre2_get_ovector_pointer(s->match);
+        return fail_of_match(s, level, rc, from, n);
+    const PCRE2_SIZE *matched = pcre2_get_ovector_pointer(s->match);
     /* \K can put the beginning after the end: nothing to cut there. */
-    if (range[0] >= from && range[0] <= range[1]) {
-        *out_from = range[0];
-        *out_to = range[1];
+    if (matched[0] >= from && matched[0] <= matched[1])
+        *out = (range){ matched[0], matched[1] };
+    return TN_OK;
+}
+
+/* The next match that is not empty: an empty one cuts nothing. */
+static tn_status next_cut(const splitter *s, size_t level, const char *text, size_t n, size_t from,
+                          range *out)
+{
+    TN_TRY(next_match(s, level, text, n, from, out));
+    while (out->from == out->to && out->from < n) {
+        from = out->from + tn_utf8_next(text + out->from, n - out->from).n;
+        TN_TRY(next_match(s, level, text, n, from, out));
     }
     return TN_OK;
 }
 
-/* Cuts a piece by the patterns from `level` on. Recursion is as deep as there are patterns, at most
- * MAX_PATTERNS. */
-static tn_status split_piece(const splitter *s, size_t level, const char *text,
-                             size_t n) // NOLINT(misc-no-recursion): bounded, see above
+/* Cuts a piece by the patterns from `level` on. */
+// NOLINTNEXTLINE(misc-no-recursion): as deep as there are patterns, at most MAX_PATTERNS
+static tn_status split_piece(const splitter *s, size_t level, const char *text, size_t n)
 {
     if (n == 0)
         return TN_OK;
     if (level == s->p->n)
         return s->fn(s->ctx, text, n, s->err);
-    size_t done = 0, from = 0;
-    while (from < n) {
-        size_t match_from, match_to;
-        TN_TRY(next_match(s, level, text, n, from, &match_from, &match_to));
-        if (match_from ==
-            match_to) { /* an empty match cuts nothing: look on after the next character */
-            from =
-                match_from < n ? match_from + tn_utf8_next(text + match_from, n - match_from).n : n;
-            continue;
-        }
-        TN_TRY(split_piece(s, level + 1, text + done, match_from - done));
-        TN_TRY(split_piece(s, level + 1, text + match_from, match_to - match_from));
-        done = from = match_to;
+    for (size_t done = 0; done < n;) {
+        range cut;
+        TN_TRY(next_cut(s, level, text, n, done, &cut));
+        TN_TRY(split_piece(s, level + 1, text + done, cut.from - done));
+        TN_TRY(split_piece(s, level + 1, text + cut.from, cut.to - cut.from));
+        done = cut.to;
     }
-    return split_piece(s, level + 1, text + done, n - done);
+    return TN_OK;
 }
 
 tn_status tn_pretokenizer_split(const tn_pretokenizer *p, const char *text, size_t n,

@@ -80,8 +80,12 @@ tn_status tn_special_init(tn_special *set, const tn_vocab_index *index, unsigned
     size_t n = count_wanted(index, types);
     entry *entries = tn_alloc_array(n, sizeof(*entries));
     set->id = tn_alloc_array(n, sizeof(*set->id));
-    tn_status st = entries && set->id ? collect(entries, index, types, err)
-                                      : tn_fail_memory(err, "the special tokens");
+    if (!entries || !set->id) {
+        tn_free(entries);
+        tn_special_deinit(set);
+        return tn_fail_memory(err, "the special tokens");
+    }
+    tn_status st = collect(entries, index, types, err);
     if (st)
         tn_special_deinit(set);
     else

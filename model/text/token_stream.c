@@ -22,7 +22,10 @@ struct tn_token_stream {
     tn_strbuf text; /* valid UTF-8 not yet shown; between calls a proper prefix of a stop string, or
                        empty */
     size_t n_stops, max_stop_bytes;
-    tn_text stop[MAX_STOPS]; /* owned */
+    struct {
+        char *text; /* owned */
+        size_t n;
+    } stop[MAX_STOPS];
 };
 
 static tn_status copy_stops(tn_token_stream *s, const char *const *stops, size_t n_stops,
@@ -43,7 +46,8 @@ static tn_status copy_stops(tn_token_stream *s, const char *const *stops, size_t
         char *copy = tn_strdup(stops[i]);
         if (!copy)
             return tn_fail_memory(err, "a stop string");
-        s->stop[s->n_stops++] = (tn_text){ copy, n };
+        s->stop[s->n_stops].text = copy;
+        s->stop[s->n_stops++].n = n;
         if (n > s->max_stop_bytes)
             s->max_stop_bytes = n;
     }
@@ -73,7 +77,7 @@ void tn_token_stream_destroy(tn_token_stream *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->n_stops; i++)
-        tn_free((void *)(uintptr_t)s->stop[i].data);
+        tn_free(s->stop[i].text);
     tn_strbuf_deinit(&s->raw);
     tn_strbuf_deinit(&s->text);
     tn_free(s);
@@ -110,7 +114,7 @@ static void move_characters(tn_token_stream *s, bool at_end)
 static bool ends_with_stop(const tn_token_stream *s, size_t i, size_t end)
 {
     size_t n = s->stop[i].n;
-    return n <= end && memcmp(s->text.data + end - n, s->stop[i].data, n) == 0;
+    return n <= end && memcmp(s->text.data + end - n, s->stop[i].text, n) == 0;
 }
 
 /*
@@ -141,7 +145,7 @@ static size_t held_back(const tn_token_stream *s)
     size_t n = s->max_stop_bytes > 0 ? s->max_stop_bytes - 1 : 0;
     for (n = n < s->text.len ? n : s->text.len; n > 0; n--) {
         for (size_t i = 0; i < s->n_stops; i++) {
-            if (n < s->stop[i].n && memcmp(s->text.data + s->text.len - n, s->stop[i].data, n) == 0)
+            if (n < s->stop[i].n && memcmp(s->text.data + s->text.len - n, s->stop[i].text, n) == 0)
                 return n;
         }
     }

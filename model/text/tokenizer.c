@@ -13,9 +13,8 @@
 #define MAX_ENCODE_BYTES (16u << 20)
 
 /* "end of sentence" between fullwidth bars, U+FF5C, with U+2581 for the blanks. */
-#define DEEPSEEK_END                                                                               \
-    "<\xEF\xBD\x9C"                                                                                \
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+static const char deepseek_end[] =
+    "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>";
 
 struct tn_tokenizer {
     tn_vocab_index index;
@@ -65,11 +64,11 @@ static tn_status add_stop(tn_tokenizer *t, int32_t id, tn_error *err)
  * end-of-generation") knows the end. */
 static tn_status find_stops(tn_tokenizer *t, tn_error *err)
 {
-    static const char *const texts[] = { "<|im_end|>",         "<|eot_id|>",      "<|endoftext|>",
-                                         "<|end_of_text|>",    "<end_of_turn>",   "<|end|>",
-                                         "<|eom_id|>",         "<EOT>",           "_<EOT>",
-                                         "<|return|>",         "<|end_of_turn|>", "<|eot|>",
-                                         "<end_of_utterance>", DEEPSEEK_END };
+    const char *const texts[] = { "<|im_end|>",         "<|eot_id|>",      "<|endoftext|>",
+                                  "<|end_of_text|>",    "<end_of_turn>",   "<|end|>",
+                                  "<|eom_id|>",         "<EOT>",           "_<EOT>",
+                                  "<|return|>",         "<|end_of_turn|>", "<|eot|>",
+                                  "<end_of_utterance>", deepseek_end };
     TN_TRY(add_stop(t, t->index.vocab->eos, err));
     TN_TRY(add_stop(t, t->index.vocab->eot, err));
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -182,16 +181,15 @@ static void put_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf
     int32_t type = t->index.type[id];
     bool hidden = type == TN_TOKEN_CONTROL || (type == TN_TOKEN_UNKNOWN && t->bpe);
 
-    if (special && (hidden || type == TN_TOKEN_UNKNOWN))
+    /* A user-defined token was found in the text as it stands, so it is not in the byte alphabet.
+     */
+    bool literal = (special && (hidden || type == TN_TOKEN_UNKNOWN)) ||
+                   (t->bpe && type == TN_TOKEN_USER_DEFINED);
+    if (literal)
         tn_strbuf_append(out, text->data, text->n);
-    else if (hidden)
-        return;
-    else if (t->spm)
+    else if (!hidden && t->spm)
         tn_spm_piece(t->spm, id, out);
-    else if (type == TN_TOKEN_USER_DEFINED) /* found in the text as it stands, so it is not in the
-                                               byte alphabet */
-        tn_strbuf_append(out, text->data, text->n);
-    else
+    else if (!hidden)
         tn_bpe_piece(t->bpe, *text, out);
 }
 

@@ -140,6 +140,29 @@ static void pretokenizer_refuses_a_pattern_that_backtracks_without_end(void **st
     tn_pretokenizer_destroy(p);
 }
 
+/* A group that repeats keeps its way back on a stack; PCRE2's compiled code has 32 KiB for it, its
+ * interpreter more. */
+static void pretokenizer_interprets_what_compiled_code_has_no_stack_for(void **state)
+{
+    (void)state;
+    const char *const patterns[] = { "(?:a|(b))+", NULL };
+    const size_t n = 20000;
+    char *text = tn_alloc(n);
+    tn_pretokenizer *p;
+    joined j = { TN_STRBUF(1 << 16) };
+    memset(text, 'a', n);
+    text[n - 1] = 'c';
+    assert_int_equal(tn_pretokenizer_create(patterns, 0, &p, NULL), TN_OK);
+
+    assert_int_equal(tn_pretokenizer_split(p, text, n, join_piece, &j, NULL), TN_OK);
+
+    assert_int_equal(j.text.len, n + 2);
+    assert_string_equal(tn_strbuf_text(&j.text) + n - 2, "a|c|");
+    tn_strbuf_deinit(&j.text);
+    tn_pretokenizer_destroy(p);
+    tn_free(text);
+}
+
 static void pretokenizer_refuses_bad_patterns(void **state)
 {
     (void)state;
@@ -372,6 +395,21 @@ static void special_texts_are_found_leftmost_and_longest(void **state)
     tn_tokenizer_destroy(t);
 }
 
+static void special_text_is_not_found_beyond_the_end(void **state)
+{
+    (void)state;
+    tn_ids ids = { 0 };
+    fixture_bpe(&fixture, "gpt-2");
+    (void)fixture_add(&fixture, "<|a|>", TN_TOKEN_CONTROL, 0);
+    tn_tokenizer *t = create(&fixture);
+
+    assert_int_equal(tn_tokenizer_encode(t, "<|a|>", 4, TN_ENCODE_SPECIAL, &ids, NULL), TN_OK);
+
+    assert_int_equal(ids.n, 4);
+    tn_ids_deinit(&ids);
+    tn_tokenizer_destroy(t);
+}
+
 static void bos_and_eos_are_added_as_the_vocabulary_says(void **state)
 {
     (void)state;
@@ -570,6 +608,7 @@ int main(void)
         cmocka_unit_test(pretokenizers_know_unicode_letters_digits_and_blanks),
         cmocka_unit_test(pretokenizer_keeps_invalid_bytes_apart),
         cmocka_unit_test(pretokenizer_refuses_a_pattern_that_backtracks_without_end),
+        cmocka_unit_test(pretokenizer_interprets_what_compiled_code_has_no_stack_for),
         cmocka_unit_test(pretokenizer_refuses_bad_patterns),
         cmocka_unit_test(pretokenizer_goes_on_after_empty_matches),
         cmocka_unit_test(unknown_pretokenizer_is_unsupported_and_names_the_known),
@@ -580,6 +619,7 @@ int main(void)
         cmocka_unit_test(byte_without_a_token_is_left_out),
         cmocka_unit_test(whole_piece_that_is_a_token_needs_no_merges_in_llama_bpe),
         cmocka_unit_test(special_texts_are_found_leftmost_and_longest),
+        cmocka_unit_test(special_text_is_not_found_beyond_the_end),
         cmocka_unit_test(bos_and_eos_are_added_as_the_vocabulary_says),
         cmocka_unit_test(stop_ids_are_the_ends_that_are_control_tokens),
         cmocka_unit_test(vocabulary_without_types_hides_its_special_ids),
