@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         return 0;
     const tn_weight_source *source = tn_model_file_weights(file);
     tn_model_desc desc;
-    volatile size_t sum = 0;
+    size_t sum = 0;
     if (!tn_model_file_desc(file, &desc, &err) && desc.rope.freq_factors)
         sum += desc.rope.freq_factors[desc.rope.rotary_dim / 2 - 1] > 1.0f;
     for (int32_t i = 0; i < tn_model_file_n_tensors(file); i++) {
@@ -53,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     for (int32_t i = 0; i < tn_model_file_n_facts(file); i++)
         sum += strlen(tn_model_file_fact(file, i).key) + strlen(tn_model_file_fact(file, i).value);
     sum += read_vocab(tn_model_file_vocab(file));
-    (void)sum; /* only its being computed matters */
+    if (sum == SIZE_MAX) /* never; keeps the reads from being optimised away */
+        abort();
     tn_model_file_close(file);
     return 0;
 }

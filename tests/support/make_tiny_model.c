@@ -35,6 +35,7 @@ static const struct {
     { "--rope-factor", REAL, offsetof(tn_tiny_model, rope_factor) },
     { "--rope-base", REAL, offsetof(tn_tiny_model, rope_base) },
     { "--eps", REAL, offsetof(tn_tiny_model, eps) },
+    { "--gain", REAL, offsetof(tn_tiny_model, gain) },
 };
 enum { N_OPTIONS = (int)(sizeof(options) / sizeof(options[0])) };
 

@@ -58,23 +58,25 @@ static void put_layer(builder *b, int32_t layer)
 {
     const tn_tiny_model *m = b->m;
     const char *v_type = m->v_type ? m->v_type : m->type;
+    const float gain = m->gain > 0 ? m->gain : 1.0f;
     const int32_t q = m->heads * m->head_dim;
     const int32_t kv = m->kv_heads * m->head_dim;
     const struct {
         const char *role, *type;
         int32_t rows, cols;
+        float gain;
     } tensors[] = {
-        { "attn_norm", NULL, 0, m->dim },        { "attn_q", m->type, q, m->dim },
-        { "attn_k", m->type, kv, m->dim },       { "attn_v", v_type, kv, m->dim },
-        { "attn_output", m->type, m->dim, q },   { "ffn_norm", NULL, 0, m->dim },
-        { "ffn_gate", m->type, m->ffn, m->dim }, { "ffn_up", m->type, m->ffn, m->dim },
-        { "ffn_down", m->type, m->dim, m->ffn },
+        { "attn_norm", NULL, 0, m->dim, 1.0f },        { "attn_q", m->type, q, m->dim, gain },
+        { "attn_k", m->type, kv, m->dim, gain },       { "attn_v", v_type, kv, m->dim, gain },
+        { "attn_output", m->type, m->dim, q, gain },   { "ffn_norm", NULL, 0, m->dim, 1.0f },
+        { "ffn_gate", m->type, m->ffn, m->dim, gain }, { "ffn_up", m->type, m->ffn, m->dim, 1.0f },
+        { "ffn_down", m->type, m->dim, m->ffn, gain },
     };
     for (size_t i = 0; i < sizeof(tensors) / sizeof(tensors[0]); i++) {
         char name[MAX_NAME];
         (void)snprintf(name, sizeof(name), "blk.%d.%s.weight", layer, tensors[i].role);
         if (tensors[i].type)
-            put_matrix(b, name, tensors[i].type, tensors[i].rows, tensors[i].cols, 1.0f);
+            put_matrix(b, name, tensors[i].type, tensors[i].rows, tensors[i].cols, tensors[i].gain);
         else
             put_vector(b, name, tensors[i].cols);
     }

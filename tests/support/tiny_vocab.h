@@ -5,7 +5,9 @@
 
 #include "model/formats/gguf_writer.h"
 
-/** Put tokenizer.* metadata of a vocabulary with *n_tokens tokens (0: as many as needed, written back). */
-tn_status tn_tiny_vocab_put(tn_gguf_writer *w, int32_t spm, int32_t *n_tokens, tn_error *err) TN_MUST_USE;
+/** Put tokenizer.* metadata of a vocabulary with *n_tokens tokens (0: as many as needed, written
+ * back). */
+tn_status tn_tiny_vocab_put(tn_gguf_writer *w, int32_t spm, int32_t *n_tokens,
+                            tn_error *err) TN_MUST_USE;
 
 #endif
