@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
-#include "core/base/hash.h"
 #include "model/text/chat.h"
 #include "runtime/runtime_internal.h"
 
@@ -14,33 +13,12 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Blocks may be shared only between runs of the same model, KV format and KV parameters. */
-static uint64_t prefix_salt(const tn_setup *s)
-{
-    uint64_t salt =
-        tn_hash64(s->profile->kv.format, strlen(s->profile->kv.format), s->desc.source_id);
-    for (int32_t i = 0; s->bind_args.kv_static && i < s->graph.n_layers; i++)
-        salt = tn_hash64(s->bind_args.kv_static[i],
-                         (size_t)s->bind_args.n_kv_static * 4 * sizeof(float), salt);
-    return salt;
-}
-
 static tn_status start_engine(tn_runtime *rt, const tn_open_args *args, tn_error *err)
 {
-    const tn_setup *s = &rt->setup;
-    tn_engine_args engine = { .binding = s->binding,
-                              .source = tn_model_file_weights(s->file),
-                              .team = s->team,
-                              .kv_format = s->profile->kv.format,
-                              .prefix_salt = prefix_salt(s),
-                              .max_sequences = s->profile->batch.max_sequences,
-                              .max_tokens = s->profile->batch.max_tokens,
-                              .max_context = s->context,
-                              .max_chunk = s->profile->batch.max_chunk,
-                              .prefix_cache = s->profile->kv.prefix_cache,
-                              .progress = args->on_load,
-                              .progress_ctx = args->ctx };
-    TN_TRY(tn_setup_kv_bytes(s, &engine.kv_bytes, err));
+    tn_engine_args engine;
+    TN_TRY(tn_setup_engine_args(&rt->setup, &engine, err));
+    engine.progress = args->on_load;
+    engine.progress_ctx = args->ctx;
     return tn_engine_create(&engine, &rt->engine, err);
 }
 

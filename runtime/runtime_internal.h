@@ -3,7 +3,6 @@
 #ifndef TN_RUNTIME_RUNTIME_INTERNAL_H
 #define TN_RUNTIME_RUNTIME_INTERNAL_H
 
-#include "core/engine/engine.h"
 #include "runtime/setup.h"
 
 #include <pthread.h>

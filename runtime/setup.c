@@ -2,6 +2,7 @@
 #include "runtime/setup.h"
 
 #include "core/base/alloc.h"
+#include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/graph/rope.h"
 #include "model/arch/arch.h"
@@ -62,30 +63,21 @@ tn_status tn_setup_plugin_dir(tn_setup *s, const char *dir, tn_error *err)
 
 /* ---- plugins ---- */
 
-static void spec_of(const tn_profile_plugin *p, tn_option *option, tn_plugin_spec *out)
-{
-    for (size_t i = 0; i < p->n_options; i++)
-        option[i] = (tn_option){ p->options[i].key, p->options[i].value };
-    *out = (tn_plugin_spec){ .name = p->name,
-                             .path = p->path,
-                             .sha256 = p->sha256,
-                             .option = option,
-                             .n_options = (int32_t)p->n_options };
-}
-
-static tn_status open_set(tn_setup *s, tn_plugin_spec *spec, tn_option *option, tn_error *err)
+static tn_status open_set(tn_setup *s, tn_plugin_spec *spec, tn_error *err)
 {
     const tn_profile *p = s->profile;
-    for (size_t i = 0; i < p->n_plugins; i++) {
-        spec_of(&p->plugins[i], option, &spec[i]);
-        option += p->plugins[i].n_options;
-    }
+    for (size_t i = 0; i < p->n_plugins; i++)
+        spec[i] = (tn_plugin_spec){ .name = p->plugins[i].name,
+                                    .path = p->plugins[i].path,
+                                    .sha256 = p->plugins[i].sha256,
+                                    .option = p->plugins[i].options,
+                                    .n_options = (int32_t)p->plugins[i].n_options };
     const tn_plugin_set_args args = { .spec = spec,
                                       .n_specs = (int32_t)p->n_plugins,
                                       .plugin_dir = s->plugin_dir,
                                       .device = p->device.name,
                                       .device_index = p->device.index,
-                                      .fallback = p->fallback ? p->fallback : "none",
+                                      .fallback = p->fallback,
                                       .team = s->team };
     return tn_plugin_set_open(&args, &s->plugins, err);
 }
@@ -93,18 +85,12 @@ static tn_status open_set(tn_setup *s, tn_plugin_spec *spec, tn_option *option, 
 tn_status tn_setup_plugins(tn_setup *s, const char *plugin_dir, tn_error *err)
 {
     const tn_profile *p = s->profile;
-    size_t n_options = 0;
-    for (size_t i = 0; i < p->n_plugins; i++)
-        n_options += p->plugins[i].n_options;
     TN_TRY(tn_setup_plugin_dir(s, plugin_dir, err));
     if (!s->team)
         TN_TRY(tn_team_create(p->threads, &s->team, err));
     tn_plugin_spec *spec = tn_alloc_array(p->n_plugins, sizeof *spec);
-    tn_option *option = tn_alloc_array(n_options, sizeof *option);
-    tn_status status =
-        spec && option ? open_set(s, spec, option, err) : tn_fail_memory(err, "the plugin list");
+    tn_status status = spec ? open_set(s, spec, err) : tn_fail_memory(err, "the plugin list");
     tn_free(spec);
-    tn_free(option);
     return status;
 }
 
@@ -193,17 +179,15 @@ static tn_status bind_graph(tn_setup *s, tn_error *err)
     s->rules = rule;
     if (!rule)
         return tn_fail_memory(err, "the bind rules");
-    /* The last line of the profile that matches counts; the binder takes the first. */
     for (size_t i = 0; i < p->n_bind; i++)
-        rule[i] =
-            (tn_bind_rule){ p->bind[p->n_bind - 1 - i].glob, p->bind[p->n_bind - 1 - i].plugin };
+        rule[i] = (tn_bind_rule){ p->bind[i].glob, p->bind[i].plugin };
     static const int32_t act_dtypes[] = { 0, TN_F16, TN_BF16 };
     tn_bind_args *a = &s->bind_args;
     a->graph = &s->graph;
     a->plugins = s->plugins;
     a->rule = rule;
     a->n_rules = (int32_t)p->n_bind;
-    a->fallback = p->fallback ? p->fallback : "none";
+    a->fallback = p->fallback;
     a->kv_format = p->kv.format;
     a->act_dtype = act_dtypes[p->activations];
     a->max_tokens = p->batch.max_tokens;
@@ -310,4 +294,30 @@ tn_status tn_setup_kv_bytes(const tn_setup *s, uint64_t *out_bytes, tn_error *er
         cap *= 0.25;
     *out_bytes = (uint64_t)(bytes < cap ? bytes : cap);
     return TN_OK;
+}
+
+/* Blocks may be shared only between runs of the same model, KV format and KV parameters. */
+static uint64_t prefix_salt(const tn_setup *s)
+{
+    uint64_t salt =
+        tn_hash64(s->profile->kv.format, strlen(s->profile->kv.format), s->desc.source_id);
+    for (int32_t i = 0; s->bind_args.kv_static && i < s->graph.n_layers; i++)
+        salt = tn_hash64(s->bind_args.kv_static[i],
+                         (size_t)s->bind_args.n_kv_static * 4 * sizeof(float), salt);
+    return salt;
+}
+
+tn_status tn_setup_engine_args(const tn_setup *s, tn_engine_args *out, tn_error *err)
+{
+    *out = (tn_engine_args){ .binding = s->binding,
+                             .source = tn_model_file_weights(s->file),
+                             .team = s->team,
+                             .kv_format = s->profile->kv.format,
+                             .prefix_salt = prefix_salt(s),
+                             .max_sequences = s->profile->batch.max_sequences,
+                             .max_tokens = s->profile->batch.max_tokens,
+                             .max_context = s->context,
+                             .max_chunk = s->profile->batch.max_chunk,
+                             .prefix_cache = s->profile->kv.prefix_cache };
+    return tn_setup_kv_bytes(s, &out->kv_bytes, err);
 }

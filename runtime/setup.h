@@ -7,7 +7,7 @@
 #ifndef TN_RUNTIME_SETUP_H
 #define TN_RUNTIME_SETUP_H
 
-#include "core/bind/bind.h"
+#include "core/engine/engine.h"
 #include "model/formats/model_file.h"
 #include "model/text/tokenizer.h"
 #include "runtime/profile.h"
@@ -44,6 +44,10 @@ tn_status tn_setup_plugins(tn_setup *setup, const char *plugin_dir, tn_error *er
 
 /** Bytes for the KV pools of all layers, by kv.memory of the profile and what is free. */
 tn_status tn_setup_kv_bytes(const tn_setup *setup, uint64_t *out_bytes, tn_error *err) TN_MUST_USE;
+
+/** What the engine of this setup is made with; the setup must outlive it. */
+tn_status tn_setup_engine_args(const tn_setup *setup, tn_engine_args *out,
+                               tn_error *err) TN_MUST_USE;
 
 /** Directory of the plugins when none is given: ../lib/tenon/plugins beside the running program
  * (tn_free). */
