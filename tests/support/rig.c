@@ -25,6 +25,8 @@ static void bind_graph(tn_rig *rig, const tn_rig_options *o)
     const tn_bind_args args = { .graph = &rig->graph,
                                 .plugins = rig->plugins,
                                 .fallback = o->fallback ? o->fallback : "none",
+                                .rule = o->rule,
+                                .n_rules = o->n_rules,
                                 .kv_format = o->kv_format,
                                 .max_tokens = o->max_tokens,
                                 .max_seqs = o->max_seqs,

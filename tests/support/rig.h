@@ -22,6 +22,8 @@ typedef struct tn_rig_options {
     const char *kv_format;
     const char *plugin_dir, *device, *plugin; /* NULL: cpu-ref on the host */
     const char *fallback;                     /* NULL: none */
+    const tn_bind_rule *rule;
+    int32_t n_rules;
     int32_t threads;
     int32_t max_tokens, max_seqs, max_ctx, block_tokens, max_rows;
     bool no_fusion;
