@@ -111,7 +111,7 @@ static double make_scores(const attention_query *query)
 {
     const tn_attention *attention = query->job->attention;
     double scale = score_scale(attention, query->last), cap = (double)attention->softcap;
-    double largest = -INFINITY;
+    double largest = -(double)INFINITY;
     int32_t n = query->last - query->first + 1;
     for (int32_t i = 0; i < n; i += KEYS) {
         int32_t count = n - i < KEYS ? n - i : KEYS;

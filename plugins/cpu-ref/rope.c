@@ -79,7 +79,8 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
     int32_t fused = strcmp(node->op, "rope_kv_write") == 0;
     TN_PLUGIN_TRY(ref_check_param(node, fused ? 2 : 1, why));
     rope_steps steps = steps_of(node);
-    TN_PLUGIN_TRY(ref_check_edges(node, fused ? 3 : 2, fused ? 1 : steps.write ? 0 : 2, 0, why));
+    int32_t n_out = steps.write ? fused : 2;
+    TN_PLUGIN_TRY(ref_check_edges(node, fused ? 3 : 2, n_out, 0, why));
     if (steps.rope)
         TN_PLUGIN_TRY(check_rope(&steps, why));
     if (steps.write)
@@ -219,27 +220,34 @@ static void write_token(const rope_job *job, int64_t token, const rope_turn *tur
     }
 }
 
+/* All heads of one token's q (which 0) or k (1), from in[which] to out[which]. */
+static void turn_token(const rope_job *job, int32_t which, int64_t token, const rope_turn *turn)
+{
+    const tn_rope *rope = job->steps.rope;
+    const tn_tensor *in = &job->launch->in[which], *out = &job->launch->out[which];
+    int32_t n = which ? rope->kv_heads : rope->heads;
+    for (int32_t head = 0; head < n; head++)
+        turn_head(job, which, turn, ref_head(in, token, head, rope->head_dim),
+                  ref_head(out, token, head, rope->head_dim));
+}
+
 static void rope_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 {
     const rope_job *job = arg;
-    const tn_launch *l = job->launch;
-    const tn_rope *rope = job->steps.rope;
-    rope_turn turn;
+    const tn_batch *batch = job->launch->batch;
+    rope_turn angles;
     (void)worker;
     for (int64_t i = i0; i < i1; i++) {
         const float *inv_freq = job->steps.rotate ? token_frequencies(job, i) : NULL;
+        const rope_turn *turn = inv_freq ? &angles : NULL;
         if (inv_freq)
-            make_turn(rope, inv_freq, ref_ints(l->batch->pos)[i], &turn);
-        for (int32_t head = 0; rope && head < rope->heads; head++)
-            turn_head(job, 0, inv_freq ? &turn : NULL, ref_head(&l->in[0], i, head, rope->head_dim),
-                      ref_head(&l->out[0], i, head, rope->head_dim));
-        if (job->steps.write) {
-            write_token(job, i, inv_freq ? &turn : NULL);
-            continue;
-        }
-        for (int32_t head = 0; head < rope->kv_heads; head++)
-            turn_head(job, 1, inv_freq ? &turn : NULL, ref_head(&l->in[1], i, head, rope->head_dim),
-                      ref_head(&l->out[1], i, head, rope->head_dim));
+            make_turn(job->steps.rope, inv_freq, ref_ints(batch->pos)[i], &angles);
+        if (job->steps.rope)
+            turn_token(job, 0, i, turn);
+        if (job->steps.write)
+            write_token(job, i, turn);
+        else
+            turn_token(job, 1, i, turn);
     }
 }
 
