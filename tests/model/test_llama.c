@@ -47,13 +47,13 @@ static tn_status find(void *self, const char *name, tn_weight_info *info)
     static const struct {
         const char *end;
         int32_t rows, cols;
-    } shapes[] = { { "token_embd.weight", 100, 64 }, { "output.weight", 100, 64 },
+    } shapes[] = { { "attn_q_norm.weight", 1, 16 },  { "attn_k_norm.weight", 1, 16 },
+                   { "token_embd.weight", 100, 64 }, { "output.weight", 100, 64 },
                    { "attn_q.weight", 64, 64 },      { "attn_k.weight", 32, 64 },
                    { "attn_v.weight", 32, 64 },      { "attn_output.weight", 64, 64 },
                    { "ffn_gate.weight", 96, 64 },    { "ffn_up.weight", 96, 64 },
                    { "ffn_down.weight", 64, 96 },    { "norm.weight", 1, 64 },
-                   { "attn_q.bias", 1, 64 },         { "attn_k.bias", 1, 32 },
-                   { "attn_q_norm.weight", 1, 16 },  { "attn_k_norm.weight", 1, 16 } };
+                   { "attn_q.bias", 1, 64 },         { "attn_k.bias", 1, 32 } };
     const fake *f = self;
     if ((f->missing && strcmp(f->missing, name) == 0) ||
         (f->tied && strcmp(name, "output.weight") == 0))
@@ -61,7 +61,9 @@ static tn_status find(void *self, const char *name, tn_weight_info *info)
     if (ends_with(name, ".bias") && !(f->biased && strstr(name, f->biased)))
         return TN_UNSUPPORTED;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        if (!ends_with(name, shapes[i].end))
+        /* "output.weight" itself, not the end of "attn_output.weight" */
+        const bool whole = strcmp(shapes[i].end, "output.weight") == 0;
+        if (whole ? strcmp(name, shapes[i].end) != 0 : !ends_with(name, shapes[i].end))
             continue;
         const bool vector = shapes[i].rows == 1,
                    q8 = f->other_format && strcmp(f->other_format, name) == 0;

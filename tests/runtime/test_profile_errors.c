@@ -98,8 +98,7 @@ static void an_unknown_key_names_the_nearest_known_one(void **state)
 {
     static const wrong_text rows[] = {
         { "model: m\nmodle: x\n",
-          "p.yaml:2:1: unknown key \"modle\"; known: extends, model, device, plugins, fallback, "
-          "bind, kv, batch, context, generate, threads, activations, server, check, debug" },
+          "p.yaml:2:1: unknown key \"modle\", did you mean \"model\"" },
         { "model: m\ntemperature: 1\n",
           "p.yaml:2:1: unknown key \"temperature\", did you mean \"generate.temperature\"" },
         { "model: m\nzzzzqqq: 1\n",
