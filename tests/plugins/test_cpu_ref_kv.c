@@ -412,8 +412,26 @@ static void i8_survives_constant_huge_tiny_and_nan_rows(void **state)
     }
     write_and_read("i8", k, v, 1, pool, k_back, v_back);
     for (int32_t i = 0; i < D; i++) {
+        assert_int_equal(record[D + i], 0);
         assert_true(k_back[i] == 1.0f);
         assert_true(i == 0 ? v_back[i] == 1.0f : fabsf(v_back[i] - (float)i) < 0.05f);
+    }
+    tn_free(pool);
+}
+
+static void i8_of_infinities_has_finite_parameters(void **state)
+{
+    (void)state;
+    float k[D], v[D], k_back[D], v_back[D];
+    uint8_t *pool = pool_new(pool_stride("i8"));
+    for (int32_t i = 0; i < D; i++) {
+        k[i] = INFINITY; /* the range is no number: scale 0 */
+        v[i] = i % 2 ? INFINITY : -INFINITY;
+    }
+    write_and_read("i8", k, v, 2, pool, k_back, v_back);
+    for (int32_t i = 0; i < D; i++) {
+        assert_true(k_back[i] == 65504.0f);
+        assert_true(v_back[i] == (i % 2 ? 254.0f * 65504.0f : -65504.0f));
     }
     tn_free(pool);
 }
@@ -511,6 +529,7 @@ int main(void)
         cmocka_unit_test(blocks_have_the_documented_bytes_and_places),
         cmocka_unit_test(i8_codes_and_parameters_follow_the_formula),
         cmocka_unit_test(i8_survives_constant_huge_tiny_and_nan_rows),
+        cmocka_unit_test(i8_of_infinities_has_finite_parameters),
         cmocka_unit_test(i8_rounds_halves_to_even),
         cmocka_unit_test(i8_static_centres_codes_and_saturates),
         cmocka_unit_test(f16_pages_round_to_nearest_even),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu-ref: rmsnorm, add, glu, gather_rows, argmax; and the 16-bit conversions of plugins/common. */
+#include "core/base/alloc.h"
 #include "plugins/common/half.h"
+#include "plugins/cpu-ref/kernels.h"
 #include "tests/support/plugin_harness.h"
 
 #include <math.h>
@@ -13,6 +15,46 @@
 enum { ROWS = 7, DIM = 53, STRIDE = 61 };
 
 static const double relative = 0x1p-24 * 1.001;
+
+static void the_table_has_one_whole_kernel_for_each_op(void **state)
+{
+    (void)state;
+    static const char *const ops[] = { "embed",           "rmsnorm",   "linear",      "add",
+                                       "linear_add",      "glu",       "linear_glu",  "norm_linear",
+                                       "norm_linear_glu", "qk_norm",   "rope",        "kv_write",
+                                       "rope_kv_write",   "attention", "gather_rows", "argmax" };
+    size_t n = 0, n_ops = sizeof ops / sizeof *ops;
+    harness h;
+    harness_open(&h, 1);
+    while (tn_cpu_ref_kernels[n])
+        n++;
+    assert_int_equal(n, n_ops);
+    for (size_t i = 0; i < n_ops; i++) {
+        const tn_kernel *kernel = harness_kernel(&h, ops[i]);
+        assert_int_equal(kernel->size, sizeof *kernel);
+        assert_true(kernel->supports && kernel->plan && kernel->run);
+        assert_true(!kernel->unpack || kernel->pack);
+        assert_true(strcmp(kernel->tolerance, "exact") == 0 ||
+                    strcmp(kernel->tolerance, "f32acc") == 0);
+        assert_int_equal(kernel->flags & 7u,
+                         TN_K_CAPTURE_SAFE | TN_K_DETERMINISTIC | TN_K_BATCH_INVARIANT);
+    }
+    harness_close(&h);
+}
+
+static void open_reports_lack_of_memory(void **state)
+{
+    (void)state;
+    tn_error err = { 0 };
+    harness h;
+    void *self = &h;
+    harness_open(&h, 1);
+    tn_alloc_fail_at(1);
+    assert_int_equal(tn_cpu_ref_open(&h.host, &self, &err), TN_NO_MEMORY);
+    assert_null(self);
+    assert_int_equal(err.code, TN_NO_MEMORY);
+    harness_close(&h);
+}
 
 static void rmsnorm_matches_the_formula_and_honours_strides(void **state)
 {
@@ -266,6 +308,8 @@ static void bf16_rounds_to_nearest_even(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_table_has_one_whole_kernel_for_each_op),
+        cmocka_unit_test(open_reports_lack_of_memory),
         cmocka_unit_test(rmsnorm_matches_the_formula_and_honours_strides),
         cmocka_unit_test(add_rounds_once_and_may_run_in_place),
         cmocka_unit_test(glu_has_three_activations_and_may_run_in_place),
