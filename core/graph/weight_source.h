@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where weights come from: a file reader, or memory in tests. It yields canonical rows (design: tn_weight_rows of plugin.h)
+ * Where weights come from: a file reader, or memory in tests (tests/support/memory_source.h). It yields canonical rows (design: tn_weight_rows of plugin.h)
  * of tensors under the core's names, which are those of GGUF: token_embd.weight, output_norm.weight, output.weight (absent when
  * tied), and for layer N blk.N.{attn_norm,attn_q,attn_k,attn_v,attn_output,ffn_norm,ffn_gate,ffn_up,ffn_down}.weight, .bias.
  *
@@ -51,14 +51,5 @@ tn_status tn_weight_values(const tn_weight_source *source, const tn_weight_info 
 
 /** f32 values of canonical rows, by their format's formula (see docs/numerics.md): values[rows][cols]. Bias is not added. */
 tn_status tn_weight_rows_values(const char *wfmt, const tn_weight_rows *rows, float *values, tn_error *err) TN_MUST_USE;
-
-/* ---- a source in memory: tests, and formats that have no reader yet ---- */
-typedef struct tn_memory_source tn_memory_source;
-tn_status tn_memory_source_create(tn_memory_source **out, tn_error *err) TN_MUST_USE;
-/** Add one tensor; arrays are copied. Pass values (plain), or codes + scale + zero (quantised; zero NULL for q8). */
-tn_status tn_memory_source_add(tn_memory_source *m, const tn_weight_info *info, const tn_weight_rows *all_rows, tn_error *err) TN_MUST_USE;
-/** The interface; borrowed, valid until destroy. */
-const tn_weight_source *tn_memory_source_interface(tn_memory_source *m);
-void tn_memory_source_destroy(tn_memory_source *m);
 
 #endif

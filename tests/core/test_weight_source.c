@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
-#include "core/graph/weight_source.h"
+#include "tests/support/memory_source.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

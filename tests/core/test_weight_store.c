@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
 #include "core/weights/weight_store.h"
+#include "tests/support/memory_source.h"
 #include "tests/support/rig.h"
 #include "tests/support/temp_dir.h"
 

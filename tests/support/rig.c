@@ -42,7 +42,8 @@ void tn_rig_open(tn_rig *rig, const tn_rig_options *o)
 {
     tn_error err = { 0 };
     const char *path = tn_temp_path("rig.gguf");
-    const tn_plugin_spec spec = { .name = o->plugin ? o->plugin : "cpu-ref" };
+    const tn_plugin_spec spec = { .name = o->device ? o->device : "cpu-ref",
+                                  .path = o->plugin_path };
 
     *rig = (tn_rig){ 0 };
     succeed(tn_tiny_model_write(&o->model, path, &err), &err);
@@ -55,8 +56,7 @@ void tn_rig_open(tn_rig *rig, const tn_rig_options *o)
     succeed(tn_team_create(o->threads, &rig->team, &err), &err);
     const tn_plugin_set_args args = { .spec = &spec,
                                       .n_specs = 1,
-                                      .plugin_dir =
-                                          o->plugin_dir ? o->plugin_dir : TN_RIG_PLUGIN_DIR,
+                                      .plugin_dir = TN_RIG_PLUGIN_DIR,
                                       .device = o->device ? o->device : "cpu",
                                       .fallback = o->fallback ? o->fallback : "none",
                                       .team = rig->team };

@@ -20,7 +20,7 @@
 typedef struct tn_rig_options {
     tn_tiny_model model;
     const char *kv_format;
-    const char *plugin_dir, *device, *plugin; /* NULL: cpu-ref on the host */
+    const char *device, *plugin_path;         /* NULL: cpu-ref on the host */
     const char *fallback;                     /* NULL: none */
     const tn_bind_rule *rule;
     int32_t n_rules;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A weight source in memory: owns copies of its tensors. */
+#include "tests/support/memory_source.h"
+
 #include "core/base/alloc.h"
 #include "core/base/hash.h"
-#include "core/graph/weight_source.h"
 
 #include <stdbool.h>
 #include <string.h>
