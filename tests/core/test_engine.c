@@ -942,8 +942,7 @@ static void destroy_cancels_what_is_in_flight(void **state)
     (void)state;
     open_fixture(&f, &s);
     make_prompt(prompt, PROMPT, f.vocab, 1);
-    tn_engine_hold(
-        f.engine); /* one request only: the others are in the queue or before their first step */
+    tn_engine_hold(f.engine); /* none has had a step yet */
     for (int32_t i = 0; i < N; i++) {
         record_open(&r[i], &f);
         tn_engine_request request = request_of(&r[i], prompt, PROMPT);
@@ -978,6 +977,88 @@ static void destroy_works_in_the_middle_of_generation(void **state)
     assert_int_equal(r.n_finish[0], 1);
     assert_true(r.n_out[0] >= 1);
     record_close(&r);
+}
+
+/* ---- faults ---- */
+
+static tn_status (*good_run)(void *, const tn_node *, const tn_launch *, tn_error *);
+static _Atomic int32_t fault; /* a status, once the batch has more than one sequence */
+
+static tn_status run_with_fault(void *self, const tn_node *node, const tn_launch *launch,
+                                tn_error *err)
+{
+    if (fault && launch->batch->n_seqs > 1)
+        return tn_fail(err, fault, "out of luck");
+    return good_run(self, node, launch, err);
+}
+
+/* Three requests, one of two samples, meet in a step that fails; then one more is submitted. */
+static void fail_a_step(tn_status code, record *r, tn_status *later, tn_error *err)
+{
+    fixture f;
+    int32_t prompt[PROMPT];
+    uint64_t id = 0;
+    setup s = SETUP_DEFAULT;
+
+    open_fixture(&f, &s);
+    tn_bound_node *node = &f.rig.binding->node[1];
+    tn_kernel broken = *node->kernel;
+    good_run = broken.run;
+    broken.run = run_with_fault;
+    fault = code;
+    tn_engine_hold(f.engine);
+    node->kernel = &broken;
+    make_prompt(prompt, PROMPT, f.vocab, 1);
+    for (int32_t i = 0; i < 3; i++) {
+        record_open(&r[i], &f);
+        r[i].n_samples = i == 2 ? 2 : 1;
+        tn_engine_request request = request_of(&r[i], prompt, PROMPT);
+        succeed(tn_engine_submit(f.engine, &request, &r[i].engine_id, err), err);
+    }
+    tn_engine_release(f.engine);
+    for (int32_t i = 0; i < 3; i++)
+        wait_for(&r[i]);
+    tn_engine_request again = request_of(&r[0], prompt, PROMPT);
+    again.on_token = NULL;
+    again.on_prefill = NULL;
+    again.on_finish = NULL;
+    fault = 0;
+    *later = tn_engine_submit(f.engine, &again, &id, err);
+    close_fixture(&f);
+}
+
+static void a_failed_step_ends_its_requests_and_only_them(void **state)
+{
+    record r[3];
+    tn_status later;
+    tn_error err = { 0 };
+
+    (void)state;
+    fail_a_step(TN_INTERNAL, r, &later, &err);
+    assert_int_equal(later, TN_OK);
+    for (int32_t i = 0; i < 3; i++) {
+        assert_int_equal(r[i].reason[0], TN_FINISH_ERROR);
+        assert_non_null(strstr(r[i].error, "out of luck"));
+        record_close(&r[i]);
+    }
+}
+
+static void after_the_loss_of_a_device_requests_are_refused_with_the_reason(void **state)
+{
+    record r[3];
+    tn_status later;
+    tn_error err = { 0 };
+
+    (void)state;
+    fail_a_step(TN_DEVICE_LOST, r, &later, &err);
+    assert_int_equal(later, TN_DEVICE_LOST);
+    assert_non_null(strstr(err.text, "the engine has stopped: node "));
+    assert_non_null(strstr(err.text, "out of luck"));
+    for (int32_t i = 0; i < 3; i++) {
+        assert_int_equal(r[i].reason[0], TN_FINISH_ERROR);
+        record_close(&r[i]);
+    }
+    assert_int_equal(r[2].reason[1], TN_FINISH_ERROR);
 }
 
 static void create_survives_the_failure_of_every_allocation(void **state)
@@ -1065,6 +1146,8 @@ int main(void)
         cmocka_unit_test(clients_submit_and_cancel_from_their_own_threads),
         cmocka_unit_test(destroy_cancels_what_is_in_flight),
         cmocka_unit_test(destroy_works_in_the_middle_of_generation),
+        cmocka_unit_test(a_failed_step_ends_its_requests_and_only_them),
+        cmocka_unit_test(after_the_loss_of_a_device_requests_are_refused_with_the_reason),
         cmocka_unit_test(create_survives_the_failure_of_every_allocation),
         cmocka_unit_test(submit_survives_the_failure_of_every_allocation),
     };
