@@ -82,9 +82,8 @@ static tn_status check_kv_format(const tn_bind_args *args, tn_error *err)
         return check_kv_static(args, err);
     for (int32_t i = 0; i < tn_plugin_set_size(args->plugins); i++) {
         const tn_plugin_entry *plugin = tn_plugin_set_entry(args->plugins, i);
-        for (int32_t j = 0; plugin->state == TN_PLUGIN_LOADED && j < plugin->n_kv_formats; j++)
-            if (strcmp(plugin->kv_format[j].name, args->kv_format) == 0)
-                return check_kv_static(args, err);
+        if (plugin->state == TN_PLUGIN_LOADED && tn_find_kv_format(plugin, args->kv_format))
+            return check_kv_static(args, err);
     }
     return tn_fail(err, TN_INVALID,
                    "KV format %s is unknown: f32, f16, i8, i8-static and formats of loaded "
@@ -223,16 +222,24 @@ static void find_readers(tn_binder *b)
     }
 }
 
+static tn_status bind_forms(tn_binder *b, tn_form *forms, int32_t n_forms, tn_error *err)
+{
+    const tn_form *claimed;
+
+    if (n_forms == 0)
+        return tn_fail_memory(err, "binding");
+    TN_TRY(tn_claim(b, forms, n_forms, NULL, &claimed, err));
+    return tn_accept(b, claimed, err);
+}
+
 static tn_status bind_linears(tn_binder *b, tn_error *err)
 {
     const tn_graph *g = b->args->graph;
 
     for (int32_t i = 0; i < g->n_nodes; i++) {
         tn_form forms[TN_MAX_FORMS];
-        if (strcmp(g->node[i].op->name, "linear") != 0)
-            continue;
-        const int32_t n = tn_forms_of_linear(b, i, forms);
-        TN_TRY(tn_bind_forms(b, forms, n, err));
+        if (strcmp(g->node[i].op->name, "linear") == 0)
+            TN_TRY(bind_forms(b, forms, tn_forms_of_linear(b, i, forms), err));
     }
     return TN_OK;
 }
@@ -262,10 +269,8 @@ static tn_status bind_rest(tn_binder *b, tn_error *err)
 
     for (int32_t i = 0; i < g->n_nodes; i++) {
         tn_form form;
-        if (b->taken[i])
-            continue;
-        const bool made = tn_form_of_node(b, i, &form);
-        TN_TRY(tn_bind_forms(b, &form, made, err));
+        if (!b->taken[i])
+            TN_TRY(bind_forms(b, &form, tn_form_of_node(b, i, &form), err));
     }
     return TN_OK;
 }

@@ -56,7 +56,7 @@ uint64_t tn_kv_block_bytes(const char *format, int32_t kv_heads, int32_t head_di
     return bytes;
 }
 
-static const tn_kv_format *format_of(const tn_plugin_entry *plugin, const char *name)
+const tn_kv_format *tn_find_kv_format(const tn_plugin_entry *plugin, const char *name)
 {
     for (int32_t i = 0; i < plugin->n_kv_formats; i++)
         if (strcmp(plugin->kv_format[i].name, name) == 0)
@@ -71,7 +71,7 @@ static tn_status check_block_bytes(tn_binder *b, const tn_bound_node *node,
 {
     const tn_bind_args *args = b->args;
     const tn_plugin_entry *plugin = node->plugin;
-    const tn_kv_format *format = format_of(plugin, args->kv_format);
+    const tn_kv_format *format = tn_find_kv_format(plugin, args->kv_format);
     uint64_t bytes = 0, core = tn_kv_block_bytes(args->kv_format, attention->kv_heads,
                                                  attention->head_dim, args->block_tokens);
     tn_error why = { 0 };
@@ -108,7 +108,7 @@ static tn_status describe_pool(tn_binder *b, int32_t layer, const tn_bound_node 
 
     kv->attention = *(const tn_attention *)reader->node.param;
     kv->plugin = reader->plugin;
-    kv->format = format_of(reader->plugin, b->args->kv_format);
+    kv->format = tn_find_kv_format(reader->plugin, b->args->kv_format);
     kv->domain = reader->domain;
     if (writer->domain != reader->domain)
         return tn_fail(err, TN_INVALID,
@@ -118,65 +118,6 @@ static tn_status describe_pool(tn_binder *b, int32_t layer, const tn_bound_node 
     TN_TRY(check_block_bytes(b, writer, &kv->attention, &writer_stride, err));
     TN_TRY(check_block_bytes(b, reader, &kv->attention, &kv->block_bytes, err));
     return TN_OK;
-}
-
-/* The candidate, if it has the KV format; else why not. */
-static bool offers_format(const tn_binder *b, const tn_candidate *candidate, tn_error *why)
-{
-    if (candidate->plugin->state != TN_PLUGIN_LOADED ||
-        format_of(candidate->plugin, b->args->kv_format))
-        return true; /* not loaded: tn_ask says so */
-    tn_fail(why, TN_UNSUPPORTED, "it has no KV format %s", b->args->kv_format);
-    return false;
-}
-
-/* Each side to the first that has the format and claims it; a rule on one side moves that side
- * only. */
-static tn_status bind_side(tn_binder *b, tn_form *forms, int32_t n_forms, const tn_form **out,
-                           tn_error *err)
-{
-    tn_strbuf reasons = TN_STRBUF(4096);
-    tn_status status = TN_OK;
-
-    *out = NULL;
-    for (int32_t i = 0; i < b->n_candidates && !*out; i++) {
-        tn_error why = { 0 };
-        if (offers_format(b, &b->candidate[i], &why))
-            *out = tn_ask_forms(b, forms, n_forms, &b->candidate[i], &why);
-        if (!*out)
-            tn_add_reason(&reasons, &b->candidate[i], &why);
-    }
-    if (!*out)
-        status = tn_fail_unclaimed(b, &forms[n_forms - 1], &reasons, err);
-    tn_strbuf_deinit(&reasons);
-    return status;
-}
-
-/* Both sides to the first plugin that has the format and claims both. */
-static tn_status bind_both(tn_binder *b, tn_form *forms, int32_t n_forms, tn_form *reader,
-                           const tn_form **out_writer, tn_error *err)
-{
-    tn_strbuf reasons = TN_STRBUF(4096);
-    tn_status status = TN_OK;
-
-    *out_writer = NULL;
-    for (int32_t i = 0; i < b->n_candidates && !*out_writer; i++) {
-        const tn_candidate *candidate = &b->candidate[i];
-        tn_error why = { 0 };
-        const tn_form *writer = NULL;
-        if (offers_format(b, candidate, &why) && tn_ask(b, reader, candidate, &why) == TN_OK)
-            writer = tn_ask_forms(b, forms, n_forms, candidate, &why);
-        *out_writer = writer;
-        if (!writer)
-            tn_add_reason(&reasons, candidate, &why);
-    }
-    if (!*out_writer)
-        status =
-            tn_fail(err, TN_UNSUPPORTED, "no plugin claims both %s and %s with KV format %s: %s",
-                    forms[n_forms - 1].bound.node.path, reader->bound.node.path, b->args->kv_format,
-                    tn_strbuf_text(&reasons));
-    tn_strbuf_deinit(&reasons);
-    return status;
 }
 
 tn_status tn_bind_layer_kv(tn_binder *b, int32_t layer, int32_t kv_write, int32_t attention,
@@ -191,10 +132,11 @@ tn_status tn_bind_layer_kv(tn_binder *b, int32_t layer, int32_t kv_write, int32_
         return tn_fail_memory(err, "binding");
     if (tn_kv_format_is_catalogue(b->args->kv_format) &&
         (tn_rule_of(b, node[kv_write].path) || tn_rule_of(b, node[attention].path))) {
-        TN_TRY(bind_side(b, forms, n_forms, &writer, err));
-        TN_TRY(bind_side(b, &reader, 1, &bound_reader, err));
+        /* A rule on one side moves that side only. */
+        TN_TRY(tn_claim(b, forms, n_forms, NULL, &writer, err));
+        TN_TRY(tn_claim(b, &reader, 1, NULL, &bound_reader, err));
     } else {
-        TN_TRY(bind_both(b, forms, n_forms, &reader, &writer, err));
+        TN_TRY(tn_claim(b, forms, n_forms, &reader, &writer, err));
     }
     TN_TRY(describe_pool(b, layer, &writer->bound, &bound_reader->bound, err));
     TN_TRY(tn_accept(b, writer, err));

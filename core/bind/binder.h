@@ -46,32 +46,26 @@ bool tn_form_of_node(tn_binder *b, int32_t node, tn_form *out);
 /** The first rule that matches path, or NULL. Rules for plugins of an absent device do not count.
  */
 const tn_bind_rule *tn_rule_of(const tn_binder *b, const char *path);
-/** TN_OK when the rules let the candidate have every member of the form; *why says which rule
- * forbids it. */
-tn_status tn_rules_allow(const tn_binder *b, const tn_form *form, const tn_candidate *candidate,
-                         tn_error *why);
 /** Ask one plugin. TN_OK fills bound's kernel, plugin, domain and dtypes; TN_UNSUPPORTED leaves why
  * (never empty). */
 tn_status tn_ask(const tn_binder *b, tn_form *form, const tn_candidate *candidate, tn_error *why);
-/** The first form the candidate claims, or NULL and why of the last form (the narrowest). */
-tn_form *tn_ask_forms(const tn_binder *b, tn_form *forms, int32_t n_forms,
-                      const tn_candidate *candidate, tn_error *why);
 /** Take a claimed form: plan it, and put it in its place. */
 tn_status tn_accept(tn_binder *b, const tn_form *form, tn_error *err);
-/** The form goes to the first candidate that claims one of `forms`; else the error that names
- * everyone's reason. */
-tn_status tn_bind_forms(tn_binder *b, tn_form *forms, int32_t n_forms, tn_error *err);
-/** Append "plugin: why; ". */
-void tn_add_reason(tn_strbuf *out, const tn_candidate *candidate, const tn_error *why);
-/** The error of a node that nobody claims. reasons: of tn_add_reason. */
-tn_status tn_fail_unclaimed(const tn_binder *b, const tn_form *form, const tn_strbuf *reasons,
-                            tn_error *err);
+/**
+ * One of `forms` (the widest first) for the first candidate that claims it, and also `also`, when
+ * that is not NULL; ops on a KV pool go to plugins that list its format. Else the error that names
+ * everyone's reason.
+ */
+tn_status tn_claim(const tn_binder *b, tn_form *forms, int32_t n_forms, tn_form *also,
+                   const tn_form **out, tn_error *err);
 
 /* ---- bind_kv.c ---- */
 /** Bind the layer's writer and attention together, and describe its pool. */
 tn_status tn_bind_layer_kv(tn_binder *b, int32_t layer, int32_t kv_write, int32_t attention,
                            tn_error *err);
 bool tn_kv_format_is_catalogue(const char *format);
+/** The format of that name in the plugin's list, or NULL. */
+const tn_kv_format *tn_find_kv_format(const tn_plugin_entry *plugin, const char *name);
 
 /* ---- bind.c ---- */
 /** Candidates, domains and dtypes from the arguments; for tn_bind and for explain. */

@@ -23,8 +23,9 @@ const tn_bind_rule *tn_rule_of(const tn_binder *b, const char *path)
     return NULL;
 }
 
-tn_status tn_rules_allow(const tn_binder *b, const tn_form *form, const tn_candidate *candidate,
-                         tn_error *why)
+/* May the candidate have every member of the form? */
+static tn_status rules_allow(const tn_binder *b, const tn_form *form, const tn_candidate *candidate,
+                             tn_error *why)
 {
     for (int32_t i = 0; i < form->n_members; i++) {
         const char *path = b->args->graph->node[form->member[i]].path;
@@ -83,7 +84,9 @@ tn_status tn_ask(const tn_binder *b, tn_form *form, const tn_candidate *candidat
                        plugin->state == TN_PLUGIN_SKIPPED ? "skipped" : "failed", plugin->reason);
     if (candidate->domain < 0)
         return tn_fail(why, TN_UNSUPPORTED, "it runs in %s", plugin->api.domain);
-    TN_TRY(tn_rules_allow(b, form, candidate, why));
+    TN_TRY(rules_allow(b, form, candidate, why));
+    if (bound->op->uses_kv && !tn_find_kv_format(plugin, b->args->kv_format))
+        return tn_fail(why, TN_UNSUPPORTED, "it has no KV format %s", b->args->kv_format);
     set_domain(b, bound, candidate->domain);
     tn_status status = tn_fail(why, TN_UNSUPPORTED, "it has no kernel for %s", bound->op->name);
     for (int32_t i = 0; i < plugin->n_kernels && status; i++) {
@@ -94,15 +97,6 @@ tn_status tn_ask(const tn_binder *b, tn_form *form, const tn_candidate *candidat
         bound->plugin = plugin;
     }
     return status ? TN_UNSUPPORTED : TN_OK;
-}
-
-tn_form *tn_ask_forms(const tn_binder *b, tn_form *forms, int32_t n_forms,
-                      const tn_candidate *candidate, tn_error *why)
-{
-    for (int32_t i = 0; i < n_forms; i++)
-        if (tn_ask(b, &forms[i], candidate, why) == TN_OK)
-            return &forms[i];
-    return NULL;
 }
 
 static tn_status check_plan(tn_binder *b, tn_bound_node *bound, tn_error *err)
@@ -145,9 +139,14 @@ tn_status tn_accept(tn_binder *b, const tn_form *form, tn_error *err)
     return TN_OK;
 }
 
-void tn_add_reason(tn_strbuf *out, const tn_candidate *candidate, const tn_error *why)
+/* "plugin: why", but for plugins that a rule keeps from the form. */
+static void add_reason(const tn_binder *b, const tn_form *form, const tn_candidate *candidate,
+                       const tn_error *why, tn_strbuf *out)
 {
-    tn_strbuf_printf(out, "%s%s: %s", out->len ? "; " : "", candidate->plugin->name, why->text);
+    const tn_bind_rule *rule = tn_rule_of(b, form->bound.node.path);
+
+    if (!rule || strcmp(rule->plugin, candidate->plugin->name) == 0)
+        tn_strbuf_printf(out, "%s%s: %s", out->len ? "; " : "", candidate->plugin->name, why->text);
 }
 
 /* What the linear's weights are, for the reader of an error. */
@@ -160,50 +159,39 @@ static const char *weight_format(const tn_form *form)
     return NULL;
 }
 
-tn_status tn_fail_unclaimed(const tn_binder *b, const tn_form *form, const tn_strbuf *reasons,
-                            tn_error *err)
+static tn_status fail_unclaimed(const tn_binder *b, const tn_form *form, const tn_form *also,
+                                const tn_strbuf *reasons, tn_error *err)
 {
-    const char *wfmt = weight_format(form);
-    const tn_bind_rule *rule = tn_rule_of(b, form->bound.node.path);
+    const char *path = form->bound.node.path, *wfmt = weight_format(form);
+    const tn_bind_rule *rule = tn_rule_of(b, path);
 
-    if (rule) {
-        const tn_plugin_entry *plugin = tn_plugin_set_find(b->args->plugins, rule->plugin);
-        tn_form copy = *form;
-        tn_candidate named = { .plugin = plugin, .domain = -1 };
-        tn_error why = { 0 };
-        for (int32_t i = 0; i < b->n_candidates; i++)
-            if (b->candidate[i].plugin == plugin)
-                named = b->candidate[i];
-        if (tn_ask(b, &copy, &named, &why) == TN_OK)
-            tn_fail(&why, TN_UNSUPPORTED, "%s", tn_strbuf_text(reasons));
-        return tn_fail(err, TN_UNSUPPORTED,
-                       "node %s (%s%s%s): bind rule \"%s\" gives it to %s, which refuses: %s",
-                       form->bound.node.path, form->bound.op->name, wfmt ? " " : "",
-                       wfmt ? wfmt : "", rule->glob, rule->plugin, why.text);
-    }
-    return tn_fail(err, TN_UNSUPPORTED, "no plugin claims node %s (%s%s%s): %s",
-                   form->bound.node.path, form->bound.op->name, wfmt ? " " : "", wfmt ? wfmt : "",
+    return tn_fail(err, TN_UNSUPPORTED, "no plugin claims node %s (%s%s%s)%s%s%s%s%s: %s", path,
+                   form->bound.op->name, wfmt ? " " : "", wfmt ? wfmt : "",
+                   also ? " together with " : "", also ? also->bound.node.path : "",
+                   rule ? " under bind rule \"" : "", rule ? rule->glob : "", rule ? "\"" : "",
                    reasons->len ? tn_strbuf_text(reasons) : "no plugin is listed");
 }
 
-tn_status tn_bind_forms(tn_binder *b, tn_form *forms, int32_t n_forms, tn_error *err)
+tn_status tn_claim(const tn_binder *b, tn_form *forms, int32_t n_forms, tn_form *also,
+                   const tn_form **out, tn_error *err)
 {
+    const tn_form *narrowest = &forms[n_forms - 1];
     tn_strbuf reasons = TN_STRBUF(4096);
-    tn_status status = TN_UNSUPPORTED;
+    tn_status status = TN_OK;
 
-    if (n_forms == 0)
-        return tn_fail_memory(err, "binding");
-    for (int32_t i = 0; i < b->n_candidates && status == TN_UNSUPPORTED; i++) {
+    *out = NULL;
+    for (int32_t i = 0; i < b->n_candidates && !*out; i++) {
+        const tn_candidate *candidate = &b->candidate[i];
         tn_error why = { 0 };
-        const tn_form *claimed = tn_ask_forms(b, forms, n_forms, &b->candidate[i], &why);
-        if (claimed) {
-            status = tn_accept(b, claimed, err);
-            goto out;
-        }
-        tn_add_reason(&reasons, &b->candidate[i], &why);
+        const bool refused = also && tn_ask(b, also, candidate, &why) != TN_OK;
+        for (int32_t j = 0; j < n_forms && !refused && !*out; j++)
+            if (tn_ask(b, &forms[j], candidate, &why) == TN_OK)
+                *out = &forms[j];
+        if (!*out)
+            add_reason(b, narrowest, candidate, &why, &reasons);
     }
-    status = tn_fail_unclaimed(b, &forms[n_forms - 1], &reasons, err);
-out:
+    if (!*out)
+        status = fail_unclaimed(b, narrowest, also, &reasons, err);
     tn_strbuf_deinit(&reasons);
     return status;
 }

@@ -14,8 +14,7 @@ static const uint64_t MAX_ALLOC_BYTES = (UINT64_C(1) << 40) - 1;
 
 static tn_status host_devices(void *self, int32_t *n, tn_error *err)
 {
-    (void)self;
-    (void)err;
+    (void)self, (void)err;
     *n = 1;
     return TN_OK;
 }
@@ -41,9 +40,7 @@ static tn_status host_describe(void *self, int32_t dev, char *name, uint64_t cap
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 
-    (void)self;
-    (void)dev;
-    (void)err;
+    (void)self, (void)dev, (void)err;
     if (cap)
         snprintf(name, (size_t)cap, "host");
     *free_b = available_bytes();
@@ -53,17 +50,14 @@ static tn_status host_describe(void *self, int32_t dev, char *name, uint64_t cap
 
 static tn_status host_attach(void *self, int32_t dev, tn_error *err)
 {
-    (void)self;
-    (void)dev;
-    (void)err;
+    (void)self, (void)dev, (void)err;
     return TN_OK;
 }
 
 static tn_status host_alloc_device(void *self, int32_t dev, uint64_t bytes, uint64_t *addr,
                                    tn_error *err)
 {
-    (void)self;
-    (void)dev;
+    (void)self, (void)dev;
     *addr = 0;
     void *block = bytes <= MAX_ALLOC_BYTES ? tn_alloc_aligned((size_t)bytes) : NULL;
     if (!block)
@@ -75,8 +69,7 @@ static tn_status host_alloc_device(void *self, int32_t dev, uint64_t bytes, uint
 
 static void host_release_device(void *self, int32_t dev, uint64_t addr)
 {
-    (void)self;
-    (void)dev;
+    (void)self, (void)dev;
     tn_free((void *)(uintptr_t)addr);
 }
 
@@ -98,10 +91,7 @@ static void host_release(void *self, void *block)
 static tn_status host_copy(void *self, uint64_t dst, uint64_t src, uint64_t n, int32_t direction,
                            void *stream, tn_error *err)
 {
-    (void)self;
-    (void)direction;
-    (void)stream;
-    (void)err;
+    (void)self, (void)direction, (void)stream, (void)err;
     if (n)
         memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, (size_t)n);
     return TN_OK;
@@ -110,9 +100,7 @@ static tn_status host_copy(void *self, uint64_t dst, uint64_t src, uint64_t n, i
 static tn_status host_fill(void *self, uint64_t dst, uint8_t byte, uint64_t n, void *stream,
                            tn_error *err)
 {
-    (void)self;
-    (void)stream;
-    (void)err;
+    (void)self, (void)stream, (void)err;
     if (n)
         memset((void *)(uintptr_t)dst, byte, (size_t)n);
     return TN_OK;
@@ -120,24 +108,14 @@ static tn_status host_fill(void *self, uint64_t dst, uint8_t byte, uint64_t n, v
 
 static tn_status host_stream_new(void *self, int32_t dev, void **out, tn_error *err)
 {
-    (void)self;
-    (void)dev;
-    (void)err;
+    (void)self, (void)dev, (void)err;
     *out = NULL;
     return TN_OK;
 }
 
-static void host_stream_release(void *self, void *stream)
-{
-    (void)self;
-    (void)stream;
-}
-
 static tn_status host_stream_wait(void *self, void *stream, tn_error *err)
 {
-    (void)self;
-    (void)stream;
-    (void)err;
+    (void)self, (void)stream, (void)err;
     return TN_OK;
 }
 
@@ -157,7 +135,7 @@ static const tn_domain host_domain = {
     .copy = host_copy,
     .fill = host_fill,
     .stream_new = host_stream_new,
-    .stream_release = host_stream_release,
+    .stream_release = host_release, /* a stream is NULL, and so is what is released */
     .stream_wait = host_stream_wait,
 };
 

@@ -84,8 +84,7 @@ static const char *service_option(void *ctx, const char *key)
 
 static const void *service_ext(void *ctx, const char *id)
 {
-    (void)ctx;
-    (void)id;
+    (void)ctx, (void)id;
     return NULL;
 }
 
@@ -323,7 +322,17 @@ static void copy_spec(tn_plugin_set *set, const tn_plugin_spec *spec, plugin_slo
     }
     *failed = *failed || !option;
     slot->entry.path = "";
-    slot->entry.name = slot->spec.name ? slot->spec.name : slot->spec.path;
+    slot->entry.name = slot->spec.name;
+    if (!slot->spec.name &&
+        slot->spec.path) { /* until its descriptor is read: acme for /x/acme.so */
+        const char *base = strrchr(slot->spec.path, '/');
+        char *name = tn_arena_strdup(&set->arena, base ? base + 1 : slot->spec.path);
+        char *dot = name ? strrchr(name, '.') : NULL;
+        if (dot)
+            *dot = '\0';
+        slot->entry.name = name;
+        *failed = *failed || !name;
+    }
     slot->entry.listed = true;
 }
 

@@ -197,7 +197,8 @@ static void a_rule_whose_plugin_refuses_is_an_error_with_its_reason(void **state
     f->args.rule = &rule;
     f->args.n_rules = 1;
 
-    assert_refused(f, TN_UNSUPPORTED, "bind rule \"layer.0.*\" gives it to second, which refuses");
+    assert_refused(f, TN_UNSUPPORTED,
+                   "under bind rule \"layer.0.*\": second: kv_write is not among its ops");
 }
 
 static void senseless_rules_and_formats_are_refused(void **state)

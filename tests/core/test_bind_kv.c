@@ -72,8 +72,9 @@ static void rules_may_split_a_catalogue_format_but_not_a_private_one(void **stat
     assert_string_equal(f->binding->kv[0].plugin->name, "second");
 
     f->args.kv_format = "fake/kv";
-    assert_refused(f, TN_UNSUPPORTED,
-                   "no plugin claims both layer.0.kv_write and layer.0.attention");
+    assert_refused(
+        f, TN_UNSUPPORTED,
+        "no plugin claims node layer.0.kv_write (kv_write) together with layer.0.attention");
 }
 
 static void a_private_kv_format_binds_in_its_plugin(void **state)
