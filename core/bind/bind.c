@@ -93,6 +93,8 @@ static tn_status check_kv_format(const tn_bind_args *args, tn_error *err)
 
 static tn_status check_rules(const tn_bind_args *args, tn_error *err)
 {
+    if (fallback_wanted(args) && !tn_plugin_set_find(args->plugins, args->fallback))
+        return tn_fail(err, TN_INVALID, "the fallback %s is not a loaded plugin", args->fallback);
     for (int32_t i = 0; i < args->n_rules; i++) {
         const tn_bind_rule *rule = &args->rule[i];
         const tn_plugin_entry *plugin = tn_plugin_set_find(args->plugins, rule->plugin);

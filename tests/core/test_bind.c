@@ -36,6 +36,7 @@ static void chains_fuse_as_wide_as_the_plugin_goes(void **state)
 static void a_fused_linear_carries_what_its_members_brought(void **state)
 {
     fixture *f = *state;
+    f->desc.residual_scale = 0.5f;
     LIST(f, "base", HOST_FAKE, ALL);
 
     assert_bound(f);
@@ -57,6 +58,8 @@ static void a_fused_linear_carries_what_its_members_brought(void **state)
     assert_int_equal(node->node.n_in, 2);
     assert_int_equal(f->graph.edge[node->in[1]].cls, TN_EDGE_RESID);
     assert_int_equal(f->graph.edge[node->out[0]].cls, TN_EDGE_RESID);
+    linear = node->node.param;
+    assert_float_equal(linear->out_scale, 0.5f, 0);
     assert_string_equal(node->plan.layout, "fake.1");
 }
 

@@ -263,6 +263,30 @@ static void a_pinned_file_must_have_its_hash(void **state)
     tn_plugin_set_close(set);
 }
 
+static void a_sim_device_looks_in_the_sim_directory_first(void **state)
+{
+    const scratch *s = *state;
+    char sim_dir[80], sim_file[160];
+    tn_plugin_spec spec = { .name = "copy" };
+    tn_plugin_set_args args = { .spec = &spec, .n_specs = 1, .plugin_dir = s->dir };
+
+    snprintf(sim_dir, sizeof(sim_dir), "%s/sim", s->dir);
+    snprintf(sim_file, sizeof(sim_file), "%s/copy.so", sim_dir);
+    assert_int_equal(mkdir(sim_dir, 0700), 0);
+    write_file(sim_file, "not a library", 13, 0644);
+    args.device = "any-sim";
+    tn_plugin_set *set = open_set(&args);
+    assert_entry(set, 0, TN_PLUGIN_FAILED, "cannot load it");
+    assert_string_equal(tn_plugin_set_entry(set, 0)->path, sim_file);
+    tn_plugin_set_close(set);
+    args.device = "any";
+    set = open_set(&args);
+    assert_entry(set, 0, TN_PLUGIN_LOADED, "");
+    tn_plugin_set_close(set);
+    unlink(sim_file);
+    rmdir(sim_dir);
+}
+
 /* ---- domains ---- */
 
 static void a_dependent_of_a_skipped_provider_is_skipped_with_its_reason(void **state)
@@ -499,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_that_anyone_may_write_is_refused_unless_sticky,
                                         make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(a_pinned_file_must_have_its_hash, make_scratch,
+                                        remove_scratch),
+        cmocka_unit_test_setup_teardown(a_sim_device_looks_in_the_sim_directory_first, make_scratch,
                                         remove_scratch),
         cmocka_unit_test(a_dependent_of_a_skipped_provider_is_skipped_with_its_reason),
         cmocka_unit_test(a_provider_that_does_not_provide_fails_its_dependent),
