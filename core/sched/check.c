@@ -12,11 +12,6 @@ typedef struct holders {
     int32_t *place;            /* [n_blocks] entry in the first holder's table */
 } holders;
 
-static int32_t covered(const tn_sched *sched, const tn_sequence *seq)
-{
-    return seq->n_computed + (sched->in_flight ? seq->chunk : 0);
-}
-
 /* Two tables may share a block at the same place, with the same tokens, that neither will write. */
 static tn_status check_sharing(const tn_sched *sched, const tn_sequence *a, const tn_sequence *b,
                                int32_t i, tn_error *err)
@@ -34,33 +29,37 @@ static tn_status check_sharing(const tn_sched *sched, const tn_sequence *a, cons
     return TN_OK;
 }
 
+static tn_status check_entry(const tn_sched *sched, const tn_sequence *seq, int32_t i, holders *h,
+                             tn_error *err)
+{
+    int32_t block = seq->table.block[i];
+    if (block < 0 || block >= sched->pool.n_blocks)
+        return tn_fail(err, TN_INTERNAL, "slot %d has block %d", seq->slot, block);
+    if (tn_prefix_index_has(sched->index, block) != (i < seq->n_published))
+        return tn_fail(err, TN_INTERNAL, "slot %d: block %d of %d published ones", seq->slot, i,
+                       seq->n_published);
+    if (h->n[block]++ == 0) {
+        h->first[block] = seq;
+        h->place[block] = i;
+        return TN_OK;
+    }
+    if (h->place[block] != i)
+        return tn_fail(err, TN_INTERNAL, "block %d is entry %d and %d", block, i, h->place[block]);
+    return check_sharing(sched, seq, h->first[block], i, err);
+}
+
 static tn_status check_table(const tn_sched *sched, const tn_sequence *seq, holders *h,
                              tn_error *err)
 {
-    int32_t n_blocks = tn_blocks_for(covered(sched, seq), sched->config.block_tokens);
-    if (seq->table.n != n_blocks)
+    int32_t n_covered = seq->n_computed + (sched->in_flight ? seq->chunk : 0);
+    if (seq->table.n != tn_blocks_for(n_covered, sched->config.block_tokens))
         return tn_fail(err, TN_INTERNAL, "slot %d has %d blocks for %d positions", seq->slot,
-                       seq->table.n, covered(sched, seq));
+                       seq->table.n, n_covered);
     if (seq->n_computed > seq->n_tokens || seq->n_tokens > seq->limit)
         return tn_fail(err, TN_INTERNAL, "slot %d: %d computed of %d tokens of at most %d",
                        seq->slot, seq->n_computed, seq->n_tokens, seq->limit);
-    for (int32_t i = 0; i < seq->table.n; i++) {
-        int32_t block = seq->table.block[i];
-        if (block < 0 || block >= sched->pool.n_blocks)
-            return tn_fail(err, TN_INTERNAL, "slot %d has block %d", seq->slot, block);
-        if (tn_prefix_index_has(sched->index, block) != (i < seq->n_published))
-            return tn_fail(err, TN_INTERNAL, "slot %d: block %d of %d published ones", seq->slot, i,
-                           seq->n_published);
-        if (h->n[block]++ == 0) {
-            h->first[block] = seq;
-            h->place[block] = i;
-        } else if (h->place[block] != i) {
-            return tn_fail(err, TN_INTERNAL, "block %d is entry %d and %d", block, i,
-                           h->place[block]);
-        } else {
-            TN_TRY(check_sharing(sched, seq, h->first[block], i, err));
-        }
-    }
+    for (int32_t i = 0; i < seq->table.n; i++)
+        TN_TRY(check_entry(sched, seq, i, h, err));
     return TN_OK;
 }
 

@@ -9,9 +9,10 @@ static void publish(tn_sched *sched, tn_sequence *seq)
     int32_t block_tokens = sched->config.block_tokens;
     int32_t n_full = sched->config.prefix_cache ? seq->n_computed / block_tokens : 0;
     for (int32_t i = seq->n_published; i < n_full; i++) {
-        int32_t *block = &seq->table.block[i];
-        *block = tn_prefix_index_publish(sched->index, i > 0 ? block[-1] : -1, seq->prefix_seed,
-                                         seq->tokens + (size_t)i * (size_t)block_tokens, *block);
+        int32_t *block = seq->table.block;
+        block[i] =
+            tn_prefix_index_publish(sched->index, i > 0 ? block[i - 1] : -1, seq->prefix_seed,
+                                    seq->tokens + (size_t)i * (size_t)block_tokens, block[i]);
         seq->n_published = i + 1;
     }
 }
