@@ -29,7 +29,6 @@ static tn_status check_ids(const tn_engine *e, const char *what, const int32_t *
 static tn_status check_lengths(const tn_engine *e, const tn_engine_request *r, tn_error *err)
 {
     int32_t least = r->max_tokens > 0;
-
     if (!r->prompt || r->n_prompt < 1)
         return tn_fail(err, TN_INVALID, "the prompt has no token, at least 1 is needed");
     if (r->max_tokens < 0)
@@ -71,7 +70,6 @@ static tn_status check_request(const tn_engine *e, const tn_engine_request *r, t
 static void *arena_array(tn_engine_job *job, size_t n, size_t size)
 {
     size_t bytes;
-
     return tn_size_mul(n, size, &bytes) ? tn_arena_alloc(&job->arena, bytes) : NULL;
 }
 
@@ -82,7 +80,6 @@ static tn_status make_rope(const tn_engine *e, tn_engine_job *job, tn_error *err
     int32_t room = e->capacity - r->n_prompt;
     int32_t length = r->n_prompt + (r->max_tokens < room ? r->max_tokens : room);
     size_t row_bytes = (size_t)e->half_rotary * sizeof(float);
-
     if (e->half_rotary > 0)
         TN_TRY(tn_rope_inv_freq(&e->graph->desc->rope, e->graph->desc->max_length, length,
                                 job->inv_freq, err));
@@ -100,7 +97,6 @@ static tn_status make_job(const tn_engine *e, const tn_engine_request *r, tn_eng
     tn_engine_job *job = tn_alloc_array(1, sizeof(*job));
     size_t samples = (size_t)(r->n_samples > 0 ? r->n_samples : 1);
     tn_status st = TN_OK;
-
     if (!job)
         return tn_fail_memory(err, "a request");
     job->request = *r;
@@ -130,7 +126,6 @@ tn_status tn_engine_submit(tn_engine *engine, const tn_engine_request *request, 
 {
     tn_engine_job *job = NULL;
     tn_status st = TN_OK;
-
     *out_id = 0;
     TN_TRY(check_request(engine, request, err));
     TN_TRY(make_job(engine, request, &job, err));
@@ -215,7 +210,6 @@ void tn_engine_publish(tn_engine *engine)
 {
     tn_sched_stats stats;
     tn_engine_metrics *m = &engine->counters;
-
     tn_sched_read_stats(engine->sched, &stats);
     m->running = stats.running;
     m->waiting = stats.waiting;
@@ -244,7 +238,6 @@ void tn_engine_finish_sample(tn_engine *engine, tn_engine_job *job, int32_t samp
                              const tn_error *error)
 {
     tn_sample_state *s = &job->sample[sample];
-
     if (s->finished)
         return;
     s->finished = true;
@@ -276,7 +269,6 @@ void tn_engine_finish_all(tn_engine *engine, tn_engine_job *job, int32_t reason,
 {
     int32_t n = job->request.n_samples;
     int32_t left = n - job->n_finished;
-
     for (int32_t i = 0; i < n && left > 0; i++) {
         if (job->sample[i].finished)
             continue;
@@ -289,7 +281,6 @@ void tn_engine_finish_live(tn_engine *engine, bool failed_only, int32_t reason,
                            const tn_error *error)
 {
     tn_engine_job *todo = NULL;
-
     pthread_mutex_lock(&engine->lock);
     for (tn_engine_job *job = engine->live; job; job = job->next) {
         if (failed_only ? !job->failed : !job->admitted)
@@ -300,7 +291,6 @@ void tn_engine_finish_live(tn_engine *engine, bool failed_only, int32_t reason,
     pthread_mutex_unlock(&engine->lock);
     while (todo) {
         tn_engine_job *job = todo;
-
         todo = job->next_todo;
         tn_sched_cancel(engine->sched, job->id);
         tn_engine_finish_all(engine, job, reason, error);
@@ -320,7 +310,6 @@ static void admit(tn_engine *engine, tn_engine_job *job, bool stop)
                                        .prefix_seed = job->prefix_seed,
                                        .all_rows = r->logits == TN_LOGITS_ALL };
     tn_error err = { 0 };
-
     job->admitted = true;
     engine->counters.prompt_tokens += (uint64_t)r->n_prompt;
     if (stop) {
@@ -339,7 +328,6 @@ static void admit(tn_engine *engine, tn_engine_job *job, bool stop)
 static tn_engine_job *take_flags(tn_engine *engine)
 {
     tn_engine_job *todo = NULL;
-
     for (tn_engine_job *job = engine->live; job && engine->has_flags; job = job->next) {
         if (!job->cancel && !job->preempt)
             continue;
@@ -357,7 +345,6 @@ static void admit_all(tn_engine *engine, tn_engine_job *incoming, bool stop)
 {
     while (incoming) {
         tn_engine_job *job = incoming;
-
         incoming = job->next_incoming;
         admit(engine, job, stop);
     }
@@ -375,14 +362,12 @@ bool tn_engine_commands(tn_engine *engine, bool *out_may_step)
     /* A new job that fails at admission is freed there, so flags are taken from what is left. */
     pthread_mutex_unlock(&engine->lock);
     admit_all(engine, incoming, stop);
-
     pthread_mutex_lock(&engine->lock);
     tn_engine_job *todo = take_flags(engine);
     *out_may_step = engine->n_holds <= 0;
     pthread_mutex_unlock(&engine->lock);
     while (todo) {
         tn_engine_job *job = todo;
-
         todo = job->next_todo;
         if (job->todo_preempt && !job->todo_cancel)
             tn_sched_preempt(engine->sched, job->id);

@@ -11,7 +11,6 @@
 static tn_status check_args(const tn_engine_args *a, tn_error *err)
 {
     const tn_binding *b = a->binding;
-
     if (a->max_sequences < 1 || a->max_sequences > b->max_seqs)
         return tn_fail(err, TN_INVALID, "max_sequences %d is not in 1 to %d", a->max_sequences,
                        b->max_seqs);
@@ -32,7 +31,6 @@ static tn_status count_blocks(const tn_engine_args *a, int32_t *out_blocks, tn_e
     const tn_binding *b = a->binding;
     int32_t n_layers = b->graph->n_layers;
     uint64_t all_layers = 0;
-
     for (int32_t l = 0; l < n_layers; l++)
         all_layers += b->kv[l].block_bytes;
     uint64_t paid = all_layers > 0 ? a->kv_bytes / all_layers : 1;
@@ -60,7 +58,6 @@ static tn_status open_model(tn_engine *e, const tn_sched_config *config, tn_erro
         .max_tables = e->rope_per_sequence ? a->max_sequences : 1,
         .keep_all = a->keep_all,
     };
-
     TN_TRY(tn_weight_store_create(a->binding, a->source, a->team, a->progress, a->progress_ctx,
                                   &e->weights, err));
     tn_executor_args with_weights = exec;
@@ -73,7 +70,6 @@ static tn_status open_arrays(tn_engine *e, tn_error *err)
     size_t sequences = (size_t)e->args.max_sequences;
     size_t workers = (size_t)tn_team_workers(e->args.team);
     size_t tables = e->rope_per_sequence ? sequences : 1;
-
     e->scratch_bytes = (tn_sample_scratch_bytes(e->vocab) + 63) / 64 * 64;
     e->rope_table = tn_alloc_array(tables * (size_t)e->half_rotary, sizeof(float));
     e->argmax = tn_alloc_array((size_t)e->args.max_tokens, sizeof(int32_t));
@@ -112,7 +108,6 @@ static tn_status open_engine(tn_engine *e, tn_error *err)
                                .max_length = a->max_context,
                                .max_chunk = a->max_chunk,
                                .prefix_cache = a->prefix_cache };
-
     e->half_rotary = rope->rotary_dim / 2;
     e->rope_per_sequence = e->half_rotary > 0 && tn_rope_depends_on_length(rope) != 0;
     e->vocab = e->graph->edge[e->graph->logits].width;

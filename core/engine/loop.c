@@ -8,7 +8,6 @@
 double tn_engine_now(void)
 {
     struct timespec t;
-
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
@@ -24,11 +23,9 @@ static bool wants_logits(const tn_engine_request *r)
 static bool prepare_step(tn_engine *engine, const tn_step *step)
 {
     bool logits = false;
-
     for (int32_t i = 0; i < step->n_seqs; i++) {
         const tn_step_seq *seq = &step->seqs[i];
         tn_engine_job *job = seq->user;
-
         if (!job->started) {
             job->started = true;
             job->start_s = tn_engine_now();
@@ -51,14 +48,11 @@ static bool prepare_step(tn_engine *engine, const tn_step *step)
 static void report_argmax(tn_engine *engine, const tn_step *step)
 {
     int32_t row = -1;
-
     for (int32_t i = 0; i < step->n_seqs; i++) {
         const tn_step_seq *seq = &step->seqs[i];
-
         row += seq->n_rows;
         for (int32_t d = 0; d < seq->n_draws; d++) {
             tn_engine_draw *draw = &engine->draw[seq->first_draw + d];
-
             draw->token = engine->argmax[row];
             if (draw->token < 0 || draw->token >= engine->vocab)
                 (void)tn_fail(
@@ -73,7 +67,6 @@ static void report_argmax(tn_engine *engine, const tn_step *step)
 static tn_status run_step(tn_engine *engine, const tn_step *step, tn_error *err)
 {
     const tn_batch_arrays *b = &engine->batch;
-
     TN_TRY(tn_batch_build(step, &engine->batch, err));
     bool logits = prepare_step(engine, step);
     const tn_exec_step run = {
@@ -112,7 +105,6 @@ static tn_status run_step(tn_engine *engine, const tn_step *step, tn_error *err)
 static void fail_step(tn_engine *engine, const tn_step *step, const tn_error *why)
 {
     bool lost = why->code == TN_DEVICE_LOST;
-
     for (int32_t i = 0; i < step->n_seqs; i++)
         ((tn_engine_job *)step->seqs[i].user)->failed = true;
     tn_sched_abort(engine->sched);
@@ -129,7 +121,6 @@ static void finish_draws(tn_engine *engine, int32_t n_draws)
 {
     for (int32_t i = 0; i < n_draws; i++) {
         tn_engine_draw *d = &engine->draw[i];
-
         if (d->reason)
             tn_engine_finish_sample(engine, d->job, d->sample, d->reason,
                                     d->reason == TN_FINISH_ERROR ? &d->error : NULL);
@@ -141,10 +132,8 @@ static void finish_draws(tn_engine *engine, int32_t n_draws)
 static tn_engine_job *list_prompt_only(const tn_step *step)
 {
     tn_engine_job *todo = NULL;
-
     for (int32_t i = 0; i < step->n_seqs; i++) {
         tn_engine_job *job = step->seqs[i].user;
-
         if (!step->seqs[i].is_last || step->seqs[i].n_draws > 0 || job->request.max_tokens > 0)
             continue;
         job->next_todo = todo;
@@ -157,7 +146,6 @@ static void finish_prompt_only(tn_engine *engine, tn_engine_job *todo)
 {
     while (todo) {
         tn_engine_job *job = todo;
-
         todo = job->next_todo;
         tn_engine_finish_all(engine, job, TN_FINISH_LENGTH, NULL);
     }
@@ -167,7 +155,6 @@ static void step_once(tn_engine *engine)
 {
     const tn_step *step = NULL;
     tn_error err = { 0 };
-
     tn_status st = tn_sched_plan(engine->sched, &step, &err);
     if (st) {
         tn_engine_finish_live(engine, false, TN_FINISH_ERROR, &err);
@@ -201,7 +188,6 @@ void *tn_engine_main(void *arg)
 {
     tn_engine *engine = arg;
     bool may_step = true;
-
     while (tn_engine_commands(engine, &may_step))
         if (may_step && tn_sched_has_work(engine->sched))
             step_once(engine);

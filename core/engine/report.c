@@ -10,7 +10,6 @@ void tn_engine_progress(const tn_step_seq *seq)
     tn_engine_job *job = seq->user;
     int32_t total = job->request.n_prompt;
     int32_t done = seq->start + seq->n < total ? seq->start + seq->n : total;
-
     if (done <= job->prefill_done)
         return;
     job->prefill_done = done;
@@ -32,7 +31,6 @@ void tn_engine_report(tn_engine *engine, tn_engine_draw *draw)
     const tn_engine_request *r = &job->request;
     tn_sample_state *s = &job->sample[draw->sample];
     int32_t verdict = TN_CONTINUE;
-
     tn_engine_progress(draw->seq);
     if (draw->error.code) {
         draw->reason = TN_FINISH_ERROR;
@@ -67,7 +65,6 @@ static void draw_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 {
     tn_engine *engine = arg;
     void *scratch = (char *)engine->scratch + (size_t)worker * engine->scratch_bytes;
-
     for (int64_t i = i0; i < i1; i++) {
         tn_engine_draw *d = &engine->draw[engine->slice_first + i];
         tn_status st = tn_sample(&d->job->request.sampling, d->logits, engine->vocab, d->mask,
@@ -83,10 +80,8 @@ static void prompt_rows(const tn_engine *engine, const tn_step_seq *seq, int32_t
                         int32_t last, const float *logits, int64_t stride)
 {
     tn_engine_job *job = seq->user;
-
     for (int32_t row = first; row < last; row++) {
         int32_t position = seq->start + seq->n - seq->n_rows + row;
-
         if (position >= job->request.n_prompt || position < job->logits_done)
             continue;
         job->logits_done = position + 1;
@@ -100,7 +95,6 @@ static void prepare_draws(tn_engine *engine, const tn_step_seq *seq, const float
     for (int32_t i = 0; i < seq->n_draws; i++) {
         tn_engine_draw *d = &engine->draw[seq->first_draw + i];
         const tn_engine_request *r = &d->job->request;
-
         d->logits = row;
         if (!r->mask)
             continue;
@@ -117,14 +111,12 @@ void tn_engine_rows(void *ctx, int32_t row0, int32_t n_rows, const float *logits
     const tn_step *step = engine->step;
     int32_t begin = 0; /* first row of the sequence in the step */
     int32_t n_draws = 0;
-
     for (int32_t i = 0; i < step->n_seqs; begin += step->seqs[i].n_rows, i++) {
         const tn_step_seq *seq = &step->seqs[i];
         const tn_engine_request *r = &((const tn_engine_job *)seq->user)->request;
         int32_t end = begin + seq->n_rows;
         int32_t first = begin > row0 ? begin : row0;
         int32_t last = end < row0 + n_rows ? end : row0 + n_rows;
-
         if (first >= last)
             continue;
         if (r->logits == TN_LOGITS_ALL && r->on_logits)

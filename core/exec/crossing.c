@@ -32,11 +32,9 @@ void tn_convert_rows(const void *src, int32_t src_dtype, int64_t src_stride, voi
 {
     const size_t src_row = (size_t)src_stride * tn_dtype_bytes(src_dtype);
     const size_t dst_row = (size_t)dst_stride * tn_dtype_bytes(dst_dtype);
-
     for (int32_t r = 0; r < rows; r++) {
         const char *from = (const char *)src + (size_t)r * src_row;
         char *to = (char *)dst + (size_t)r * dst_row;
-
         if (src_dtype == dst_dtype) {
             memcpy(to, from, (size_t)width * tn_dtype_bytes(src_dtype));
             continue;
@@ -50,7 +48,6 @@ tn_status tn_exec_fetch(tn_exec_domain *domain, uint64_t addr, uint64_t bytes, c
                         tn_error *err)
 {
     const tn_device *device = &domain->device;
-
     *out = (const void *)(uintptr_t)addr;
     if (domain->is_host)
         return TN_OK;
@@ -64,7 +61,6 @@ tn_status tn_exec_fetch(tn_exec_domain *domain, uint64_t addr, uint64_t bytes, c
 static tn_status send(tn_exec_domain *domain, uint64_t addr, uint64_t bytes, tn_error *err)
 {
     const tn_device *device = &domain->device;
-
     TN_TRY(device->domain->copy(device->self, addr, (uint64_t)(uintptr_t)domain->staging, bytes,
                                 TN_TO_DEVICE, domain->stream, err));
     return device->domain->stream_wait(device->self, domain->stream, err);
@@ -84,7 +80,6 @@ tn_status tn_exec_cross(tn_executor *exec, int32_t edge, int32_t to, tn_error *e
     uint64_t dst_addr = target->arena.addr + dst->offset;
     int32_t rows = tn_exec_rows(exec, edge);
     const void *bytes;
-
     TN_TRY(tn_exec_fetch(&exec->domain[from], exec->domain[from].arena.addr + src->offset,
                          rows_bytes(src, rows), &bytes, err));
     void *into = target->is_host ? (void *)(uintptr_t)dst_addr : target->staging;
@@ -100,7 +95,6 @@ tn_status tn_exec_read_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t 
     const tn_edge_place *place = &exec->plan.place[d][tn_edge_owner(exec->graph, edge)];
     size_t column = e->base >= 0 ? (size_t)e->offset * tn_dtype_bytes(place->dtype) : 0;
     const void *bytes;
-
     TN_TRY(tn_exec_fetch(&exec->domain[d], exec->domain[d].arena.addr + place->offset,
                          rows_bytes(place, rows), &bytes, err));
     tn_convert_rows((const char *)bytes + column, place->dtype, place->row_stride, values, TN_F32,
@@ -117,7 +111,6 @@ tn_status tn_exec_write_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t
     tn_exec_domain *domain = &exec->domain[d];
     uint64_t addr = domain->arena.addr + place->offset;
     const void *other_columns;
-
     TN_TRY(tn_exec_fetch(domain, addr, rows_bytes(place, rows), &other_columns, err));
     char *into = domain->is_host ? (char *)(uintptr_t)addr : (char *)domain->staging;
     tn_convert_rows(values, TN_F32, e->width, into + column, place->dtype, place->row_stride, rows,

@@ -8,7 +8,6 @@
 
 typedef struct tn_exec_node {
     tn_tensor in[TN_MAX_IN], out[TN_MAX_OUT];         /* dim[0] is set each step */
-    int32_t in_rows[TN_MAX_IN], out_rows[TN_MAX_OUT]; /* TN_ROWS_* */
     tn_launch launch;
     bool wanted; /* runs on wanted rows, in slices */
     int32_t n_crossings;

@@ -19,10 +19,8 @@ static void node_needs(const tn_executor *exec, int32_t d, uint64_t *workspace, 
                        uint64_t *staging)
 {
     const tn_binding *b = exec->binding;
-
     for (int32_t i = 0; i < b->n_nodes; i++) {
         const tn_plan *plan = &b->node[i].plan;
-
         if (b->node[i].domain != d)
             continue;
         *zeroed += round_up(plan->zeroed_bytes);
@@ -44,7 +42,6 @@ static tn_status open_domain(tn_executor *exec, int32_t d, tn_error *err)
     uint64_t workspace = 0;
     uint64_t zeroed = 0;
     uint64_t staging = 0;
-
     domain->device = *device;
     domain->is_host = tn_device_is_host(device) != 0;
     TN_TRY(device->domain->attach(device->self, device->index, err));
@@ -65,7 +62,6 @@ static tn_status open_domain(tn_executor *exec, int32_t d, tn_error *err)
 static void close_domain(tn_exec_domain *domain)
 {
     const tn_device *device = &domain->device;
-
     if (!device->domain)
         return;
     tn_domain_memory_release(&domain->arena);
@@ -83,7 +79,6 @@ static tn_status open_pools(tn_executor *exec, tn_error *err)
         const tn_bound_kv *kv = &exec->binding->kv[l];
         tn_exec_domain *domain = &exec->domain[kv->domain];
         size_t bytes;
-
         if (exec->args.n_blocks < 1 ||
             !tn_size_mul((size_t)exec->args.n_blocks, (size_t)kv->block_bytes, &bytes))
             return tn_fail(err, TN_INVALID, "%d KV blocks of %llu bytes cannot be had",
@@ -99,17 +94,14 @@ static tn_status open_tap(tn_executor *exec, tn_error *err)
 {
     const tn_binding *b = exec->binding;
     uint64_t most = 0;
-
     for (int32_t i = 0; i < b->n_nodes; i++) {
         const tn_bound_node *node = &b->node[i];
         uint64_t n = 0;
-
         for (int32_t e = 0; e < node->node.n_in + node->node.n_out; e++) {
             bool is_in = e < node->node.n_in;
             const tn_edge *edge =
                 &exec->graph->edge[is_in ? node->in[e] : node->out[e - node->node.n_in]];
             int32_t rows = edge->rows == TN_ROWS_WANTED ? b->max_rows : b->max_tokens;
-
             n += (uint64_t)rows * (uint64_t)edge->width;
         }
         most = n > most ? n : most;
@@ -125,7 +117,6 @@ static void find_producers(tn_executor *exec)
         exec->producer_domain[e] = -1;
     for (int32_t i = 0; i < exec->binding->n_nodes; i++) {
         const tn_bound_node *node = &exec->binding->node[i];
-
         for (int32_t out = 0; out < node->node.n_out; out++)
             exec->producer_domain[node->out[out]] = node->domain;
     }
@@ -135,10 +126,8 @@ static void find_producers(tn_executor *exec)
 static tn_status check_order(const tn_executor *exec, tn_error *err)
 {
     bool wanted = false;
-
     for (int32_t i = 0; i < exec->binding->n_nodes; i++) {
         bool is_wanted = tn_node_is_wanted(exec->graph, &exec->binding->node[i]);
-
         if (wanted && !is_wanted)
             return tn_fail(err, TN_INTERNAL, "node %s runs on tokens but comes after gather_rows",
                            exec->binding->node[i].node.path);
@@ -147,10 +136,23 @@ static tn_status check_order(const tn_executor *exec, tn_error *err)
     return TN_OK;
 }
 
+/* All domains to their end; the first error counts. */
+static tn_status wait_all(tn_executor *exec, tn_error *err)
+{
+    tn_status first = TN_OK;
+    for (int32_t d = 0; d < exec->binding->n_domains; d++) {
+        const tn_device *device = &exec->domain[d].device;
+        tn_error own = { 0 };
+        tn_status st = device->domain->stream_wait(device->self, exec->domain[d].stream, &own);
+        if (st && !first)
+            first = tn_fail(err, st, "%s: %s", device->domain->name, own.text);
+    }
+    return first;
+}
+
 static tn_status open_all(tn_executor *exec, tn_error *err)
 {
     const tn_binding *b = exec->binding;
-
     exec->node = tn_alloc_array((size_t)b->n_nodes, sizeof(*exec->node));
     exec->kv = tn_alloc_array((size_t)exec->graph->n_layers, sizeof(*exec->kv));
     exec->producer_domain = tn_alloc_array((size_t)exec->graph->n_edges, sizeof(int32_t));
@@ -166,16 +168,12 @@ static tn_status open_all(tn_executor *exec, tn_error *err)
     if (exec->args.keep_all)
         TN_TRY(open_tap(exec, err));
     tn_exec_prepare_nodes(exec);
-    for (int32_t d = 0; d < b->n_domains; d++)
-        TN_TRY(exec->domain[d].device.domain->stream_wait(exec->domain[d].device.self,
-                                                          exec->domain[d].stream, err));
-    return TN_OK;
+    return wait_all(exec, err);
 }
 
 tn_status tn_executor_create(const tn_executor_args *args, tn_executor **out, tn_error *err)
 {
     tn_executor *exec = tn_alloc_array(1, sizeof(*exec));
-
     *out = NULL;
     if (!exec)
         return tn_fail_memory(err, "the executor");
@@ -211,21 +209,6 @@ void tn_executor_destroy(tn_executor *exec)
 
 /* ---- a step ---- */
 
-/* The first error stays; a second wait may only add noise to it. */
-static tn_status wait_all(tn_executor *exec, tn_error *err)
-{
-    tn_status first = TN_OK;
-
-    for (int32_t d = 0; d < exec->binding->n_domains; d++) {
-        const tn_device *device = &exec->domain[d].device;
-        tn_status st =
-            device->domain->stream_wait(device->self, exec->domain[d].stream, first ? NULL : err);
-
-        first = first ? first : st;
-    }
-    return first;
-}
-
 /* Attach, refuse after a loss, and remember a new one. */
 static tn_status begin(tn_executor *exec, tn_error *err)
 {
@@ -233,7 +216,6 @@ static tn_status begin(tn_executor *exec, tn_error *err)
         return tn_fail(err, TN_DEVICE_LOST, "%s", exec->lost.text);
     for (int32_t d = 0; d < exec->binding->n_domains; d++) {
         const tn_device *device = &exec->domain[d].device;
-
         TN_TRY(device->domain->attach(device->self, device->index, err));
     }
     return TN_OK;
@@ -256,7 +238,6 @@ static tn_status copy_blocks(tn_executor *exec, const tn_exec_step *step, tn_err
     for (int32_t l = 0; l < exec->graph->n_layers && step->n_copies > 0; l++) {
         const tn_bound_kv *kv = &exec->binding->kv[l];
         const tn_exec_domain *domain = &exec->domain[kv->domain];
-
         for (int32_t c = 0; c < step->n_copies; c++)
             TN_TRY(domain->device.domain->copy(
                 domain->device.self,
@@ -274,7 +255,6 @@ static tn_status fetch_rows(tn_executor *exec, int32_t edge, int32_t rows, const
     int32_t d = exec->producer_domain[edge];
     const tn_edge_place *place = &exec->plan.place[d][edge];
     uint64_t bytes = (uint64_t)rows * (uint64_t)place->row_stride * tn_dtype_bytes(place->dtype);
-
     *stride = place->row_stride;
     return tn_exec_fetch(&exec->domain[d], exec->domain[d].arena.addr + place->offset, bytes, out,
                          err);
@@ -286,7 +266,6 @@ static tn_status deliver(tn_executor *exec, const tn_exec_step *step, int32_t ro
     int32_t vocab = exec->graph->edge[exec->graph->logits].width;
     const void *bytes = NULL;
     int64_t stride = 0;
-
     if (step->logits || step->on_rows)
         TN_TRY(fetch_rows(exec, exec->graph->logits, n, &bytes, &stride, err));
     if (step->logits)
@@ -305,7 +284,6 @@ static tn_status run_slice(tn_executor *exec, const tn_exec_step *step, int32_t 
                            int32_t n, tn_error *err)
 {
     bool want_argmax = step->argmax && !step->logits && !step->on_rows;
-
     tn_exec_set_slice(exec, row0, n);
     for (int32_t i = first; i < exec->binding->n_nodes; i++)
         if (want_argmax || exec->binding->node[i].out[0] != exec->graph->argmax)
@@ -317,7 +295,6 @@ static tn_status run_step(tn_executor *exec, const tn_exec_step *step, tn_error 
 {
     int32_t max_rows = exec->binding->max_rows;
     int32_t i = 0;
-
     TN_TRY(begin(exec, err));
     TN_TRY(tn_exec_upload(exec, step, err));
     TN_TRY(copy_blocks(exec, step, err));
@@ -325,7 +302,6 @@ static tn_status run_step(tn_executor *exec, const tn_exec_step *step, tn_error 
         TN_TRY(tn_exec_run_at(exec, i, err));
     for (int32_t row0 = 0; row0 < step->n_rows; row0 += max_rows) {
         int32_t left = step->n_rows - row0;
-
         TN_TRY(run_slice(exec, step, i, row0, left < max_rows ? left : max_rows, err));
     }
     return wait_all(exec, err);
@@ -334,7 +310,6 @@ static tn_status run_step(tn_executor *exec, const tn_exec_step *step, tn_error 
 tn_status tn_executor_run(tn_executor *exec, const tn_exec_step *step, tn_error *err)
 {
     tn_error own = { 0 };
-
     return end(exec, run_step(exec, step, &own), &own, err);
 }
 
@@ -350,7 +325,6 @@ static tn_status run_node(tn_executor *exec, int32_t node_index, const tn_exec_s
     const tn_bound_node *node = &exec->binding->node[node_index];
     tn_tap_fn tap = exec->tap;
     int32_t n_crossings = exec->node[node_index].n_crossings;
-
     TN_TRY(begin(exec, err));
     TN_TRY(tn_exec_upload(exec, step, err));
     if (step->n_rows > exec->binding->max_rows)
@@ -375,7 +349,6 @@ tn_status tn_executor_run_node(tn_executor *exec, int32_t node_index, const tn_e
                                const float *const *in, float *const *out, tn_error *err)
 {
     tn_error own = { 0 };
-
     if (node_index < 0 || node_index >= exec->binding->n_nodes)
         return tn_fail(err, TN_INVALID, "node %d of %d", node_index, exec->binding->n_nodes);
     return end(exec, run_node(exec, node_index, step, in, out, &own), &own, err);
@@ -385,7 +358,6 @@ tn_executor_memory tn_executor_memory_use(const tn_executor *exec)
 {
     tn_executor_memory m = { .weights = tn_weight_store_bytes(exec->args.weights),
                              .batch = exec->batch_bytes };
-
     for (int32_t d = 0; d < TN_MAX_DOMAINS; d++) {
         m.activations += exec->domain[d].arena.bytes;
         m.workspace += exec->domain[d].workspace.bytes + exec->domain[d].zeroed.bytes;

@@ -18,10 +18,8 @@ static void read_plain(const kv_shape *s, int32_t dtype, const char *block, floa
 {
     const int32_t n = s->tokens * s->dim;
     const size_t bytes = (size_t)n * tn_dtype_bytes(dtype);
-
     for (int32_t h = 0; h < s->heads; h++) {
         const char *head = block + (size_t)h * 2 * bytes;
-
         tn_convert_rows(head, dtype, n, k + (size_t)h * (size_t)n, TN_F32, n, 1, n);
         tn_convert_rows(head + bytes, dtype, n, v + (size_t)h * (size_t)n, TN_F32, n, 1, n);
     }
@@ -32,7 +30,6 @@ static void read_i8(const kv_shape *s, const uint8_t *codes, const uint8_t *para
 {
     for (int32_t t = 0; t < s->tokens; t++) {
         uint16_t half[2];
-
         memcpy(half, params + (size_t)t * sizeof(half), sizeof(half));
         float scale = tn_f16_to_f32(half[0]);
         float zero = tn_f16_to_f32(half[1]);
@@ -45,10 +42,8 @@ static void read_i8_heads(const kv_shape *s, const uint8_t *block, float *k, flo
 {
     const size_t n = (size_t)s->tokens * (size_t)s->dim;
     const size_t params = (size_t)s->tokens * 2 * sizeof(uint16_t);
-
     for (int32_t h = 0; h < s->heads; h++) {
         const uint8_t *head = block + (size_t)h * 2 * (n + params);
-
         read_i8(s, head, head + 2 * n, k + (size_t)h * n);
         read_i8(s, head + n, head + 2 * n + params, v + (size_t)h * n);
     }
@@ -58,11 +53,9 @@ static void read_i8_heads(const kv_shape *s, const uint8_t *block, float *k, flo
 static void read_i8_static(const kv_shape *s, const uint8_t *block, float *k, float *v)
 {
     const size_t n = (size_t)s->tokens * (size_t)s->dim;
-
     for (int32_t h = 0; h < s->heads; h++) {
         const uint8_t *head = block + (size_t)h * 2 * n;
         const float *p = s->attention->kv_static + (s->attention->n_kv_static > 1 ? 4 * h : 0);
-
         for (size_t i = 0; i < n; i++) {
             k[(size_t)h * n + i] = (float)(head[i] - 128) * p[0] + p[1];
             v[(size_t)h * n + i] = (float)(head[n + i] - 128) * p[2] + p[3];
@@ -81,7 +74,6 @@ tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, f
                              kv->attention.head_dim, &kv->attention };
     const char *format = kv->format->name;
     const void *bytes;
-
     TN_TRY(tn_exec_fetch(&exec->domain[kv->domain],
                          exec->kv[layer].addr + (uint64_t)block * kv->block_bytes, kv->block_bytes,
                          &bytes, err));

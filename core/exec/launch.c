@@ -23,7 +23,6 @@ static tn_tensor tensor_of(const tn_executor *exec, int32_t d, int32_t edge)
         .stride = { place->row_stride, 1 },
         .name = e->name,
     };
-
     if (e->heads > 0) {
         t.rank = 3;
         t.dim[1] = e->heads;
@@ -40,12 +39,10 @@ static void prepare_crossings(tn_executor *exec, int32_t index)
 {
     const tn_bound_node *bound = &exec->binding->node[index];
     tn_exec_node *node = &exec->node[index];
-
     for (int32_t in = 0; in < bound->node.n_in; in++) {
         int32_t edge = tn_edge_owner(exec->graph, bound->in[in]);
         bool again = exec->producer_domain[edge] == bound->domain ||
                      exec->plan.place[bound->domain][edge].first != index;
-
         for (int32_t c = 0; c < node->n_crossings; c++)
             again = again || node->crossing[c] == edge;
         if (!again)
@@ -58,15 +55,10 @@ static void prepare_node(tn_executor *exec, int32_t index, uint64_t *zeroed)
     const tn_bound_node *bound = &exec->binding->node[index];
     const tn_exec_domain *domain = &exec->domain[bound->domain];
     tn_exec_node *node = &exec->node[index];
-
-    for (int32_t in = 0; in < bound->node.n_in; in++) {
+    for (int32_t in = 0; in < bound->node.n_in; in++)
         node->in[in] = tensor_of(exec, bound->domain, bound->in[in]);
-        node->in_rows[in] = exec->graph->edge[bound->in[in]].rows;
-    }
-    for (int32_t out = 0; out < bound->node.n_out; out++) {
+    for (int32_t out = 0; out < bound->node.n_out; out++)
         node->out[out] = tensor_of(exec, bound->domain, bound->out[out]);
-        node->out_rows[out] = exec->graph->edge[bound->out[out]].rows;
-    }
     node->wanted = tn_node_is_wanted(exec->graph, bound);
     node->launch = (tn_launch){
         .size = sizeof(tn_launch),
@@ -93,7 +85,6 @@ static void prepare_node(tn_executor *exec, int32_t index, uint64_t *zeroed)
 void tn_exec_prepare_nodes(tn_executor *exec)
 {
     uint64_t zeroed[TN_MAX_DOMAINS] = { 0 };
-
     for (int32_t i = 0; i < exec->binding->n_nodes; i++) {
         prepare_node(exec, i, zeroed);
         prepare_crossings(exec, i);
@@ -107,7 +98,6 @@ static tn_status tap_edges(tn_executor *exec, const tn_bound_node *bound, int32_
     for (int32_t i = 0; i < n; i++) {
         const tn_edge *e = &exec->graph->edge[edges[i]];
         int32_t rows = tn_exec_rows(exec, edges[i]);
-
         TN_TRY(tn_exec_read_edge(exec, bound->domain, edges[i], rows, *values, err));
         out[i] = (tn_tap_edge){ e->name, *values, rows, e->width };
         *values += (size_t)rows * (size_t)e->width;
@@ -120,7 +110,6 @@ static tn_status call_tap(tn_executor *exec, const tn_bound_node *bound, tn_erro
     tn_tap_edge in[TN_MAX_IN];
     tn_tap_edge out[TN_MAX_OUT];
     float *values = exec->tap_values;
-
     TN_TRY(tap_edges(exec, bound, bound->node.n_in, bound->in, in, &values, err));
     TN_TRY(tap_edges(exec, bound, bound->node.n_out, bound->out, out, &values, err));
     exec->tap(exec->tap_ctx, bound, bound->node.n_in, in, bound->node.n_out, out);
@@ -132,7 +121,6 @@ tn_status tn_exec_run_at(tn_executor *exec, int32_t node_index, tn_error *err)
     const tn_bound_node *bound = &exec->binding->node[node_index];
     tn_exec_node *node = &exec->node[node_index];
     tn_error own = { 0 };
-
     for (int32_t c = 0; c < node->n_crossings; c++)
         TN_TRY(tn_exec_cross(exec, node->crossing[c], bound->domain, err));
     for (int32_t in = 0; in < bound->node.n_in; in++)

@@ -63,7 +63,6 @@ static tn_status measure(planner *p, int32_t d, int32_t edge, int32_t i, int32_t
     size_t element = tn_dtype_bytes(dtype);
     size_t row_bytes;
     size_t bytes;
-
     if (element == 0)
         return tn_fail(err, TN_INTERNAL, "edge %s has dtype %d, which has no size", e->name, dtype);
     if (!tn_size_mul((size_t)e->width, element, &row_bytes) ||
@@ -88,7 +87,6 @@ static tn_status measure(planner *p, int32_t d, int32_t edge, int32_t i, int32_t
 static tn_status touch(planner *p, int32_t d, int32_t edge, int32_t i, int32_t dtype, tn_error *err)
 {
     const tn_edge_place *place = &p->plan->place[d][edge];
-
     if (place->bytes == 0)
         TN_TRY(measure(p, d, edge, i, dtype, err));
     if (place->dtype != dtype)
@@ -105,7 +103,6 @@ static tn_status touch_input(planner *p, const tn_bound_node *node, int32_t i, i
 {
     int32_t edge = tn_edge_owner(p->graph, node->in[in]);
     int32_t from = p->producer_domain[edge];
-
     if (from < 0)
         return tn_fail(err, TN_INTERNAL, "node %s reads edge %s before any node made it",
                        node->node.path, p->graph->edge[edge].name);
@@ -124,15 +121,12 @@ static tn_status touch_input(planner *p, const tn_bound_node *node, int32_t i, i
 static tn_status find_lives(planner *p, tn_error *err)
 {
     const tn_binding *b = p->binding;
-
     for (int32_t i = 0; i < b->n_nodes; i++) {
         const tn_bound_node *node = &b->node[i];
-
         for (int32_t in = 0; in < node->node.n_in; in++)
             TN_TRY(touch_input(p, node, i, in, err));
         for (int32_t out = 0; out < node->node.n_out; out++) {
             int32_t edge = node->out[out];
-
             p->producer_domain[edge] = node->domain;
             TN_TRY(touch(p, node->domain, edge, i, node->node.out_dtype[out], err));
         }
@@ -148,7 +142,6 @@ static tn_status find_lives(planner *p, tn_error *err)
 static void drop_dead(planner *p, int32_t d, int32_t i)
 {
     int32_t kept = 0;
-
     for (int32_t s = 0; s < p->n_live[d]; s++)
         if (p->live[d][s].last >= i)
             p->live[d][kept++] = p->live[d][s];
@@ -163,10 +156,8 @@ static void put(planner *p, int32_t d, int32_t edge)
     uint64_t end = 0;
     uint64_t best_gap = UINT64_MAX;
     int32_t at = p->n_live[d];
-
     for (int32_t s = 0; s < p->n_live[d]; s++) {
         uint64_t gap = live[s].begin - end;
-
         if (gap >= place->bytes && gap < best_gap) {
             best_gap = gap;
             at = s;
@@ -188,7 +179,6 @@ static bool put_in_place(planner *p, const tn_bound_node *node, int32_t i, int32
     int32_t in = node->op->n_out > 1 ? out : node->op->alias_in;
     int32_t d = node->domain;
     tn_edge_place *to = &p->plan->place[d][node->out[out]];
-
     if (p->keep_all || node->op->alias_in < 0 || !(node->kernel->flags & TN_K_IN_PLACE))
         return false;
     int32_t source = node->in[in];
@@ -212,13 +202,11 @@ static void place_all(planner *p)
     for (int32_t i = 0; i < p->binding->n_nodes; i++) {
         const tn_bound_node *node = &p->binding->node[i];
         int32_t d = node->domain;
-
         for (int32_t each = 0; each < p->binding->n_domains; each++)
             drop_dead(p, each, i);
         for (int32_t in = 0; in < node->node.n_in; in++) {
             int32_t edge = tn_edge_owner(p->graph, node->in[in]);
             bool again = false; /* two views of one base */
-
             for (int32_t before = 0; before < in; before++)
                 again = again || tn_edge_owner(p->graph, node->in[before]) == edge;
             if (!again && p->producer_domain[edge] != d && p->plan->place[d][edge].first == i)
@@ -236,7 +224,6 @@ tn_status tn_memory_plan_make(const tn_binding *binding, bool keep_all, tn_memor
     planner p = { .binding = binding, .graph = binding->graph, .plan = out, .keep_all = keep_all };
     size_t n = (size_t)binding->graph->n_edges;
     tn_status st = TN_OK;
-
     *out = (tn_memory_plan){ 0 };
     p.producer_domain = tn_alloc_array(n, sizeof(int32_t));
     bool have = p.producer_domain != NULL;
@@ -280,7 +267,6 @@ void tn_memory_plan_dump(const tn_memory_plan *plan, const tn_binding *binding, 
                          binding->device[d].domain->name, plan->arena_bytes[d], plan->sum_bytes[d]);
         for (int32_t e = 0; e < binding->graph->n_edges; e++) {
             const tn_edge_place *place = &plan->place[d][e];
-
             if (place->bytes > 0)
                 tn_strbuf_printf(out, "  %12" PRIu64 " %12" PRIu64 "  %s\n", place->offset,
                                  place->bytes, binding->graph->edge[e].name);

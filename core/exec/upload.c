@@ -32,7 +32,6 @@ tn_status tn_exec_batch_init(tn_executor *exec, tn_error *err)
     };
     const tn_device *device = &exec->domain[0].device;
     void *block = NULL;
-
     for (int32_t i = 0; i < TN_BATCH_ARRAYS; i++) {
         exec->batch_offset[i] = exec->batch_bytes;
         exec->batch_bytes +=
@@ -52,7 +51,6 @@ tn_status tn_exec_batch_init(tn_executor *exec, tn_error *err)
 void tn_exec_batch_deinit(tn_executor *exec)
 {
     const tn_device *device = &exec->domain[0].device;
-
     for (int32_t d = 0; d < TN_MAX_DOMAINS; d++)
         tn_domain_memory_release(&exec->domain[d].batch_memory);
     if (exec->batch_block)
@@ -62,7 +60,6 @@ void tn_exec_batch_deinit(tn_executor *exec)
 static tn_status check_step(const tn_executor *exec, const tn_exec_step *s, tn_error *err)
 {
     const tn_binding *b = exec->binding;
-
     if (s->n_tokens < 1 || s->n_tokens > b->max_tokens || s->n_seqs < 1 || s->n_seqs > b->max_seqs)
         return tn_fail(err, TN_INVALID,
                        "a step of %d tokens in %d sequences: 1 to %d tokens in 1 to %d sequences "
@@ -92,7 +89,6 @@ static void point_at(tn_executor *exec, tn_exec_domain *domain, const tn_exec_st
     uint64_t base = domain->is_host ? host : domain->batch_memory.addr;
     const uint64_t *at = exec->batch_offset;
     const char *h = exec->batch_block;
-
     domain->batch = (tn_batch){
         .size = sizeof(tn_batch),
         .n_tokens = s->n_tokens,
@@ -128,7 +124,6 @@ tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, tn_error *err
 {
     size_t tokens = (size_t)s->n_tokens;
     size_t seqs = (size_t)s->n_seqs;
-
     TN_TRY(check_step(exec, s, err));
     put(exec, TOKENS, s->tokens, tokens);
     put(exec, POS, s->pos, tokens);
@@ -142,7 +137,6 @@ tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, tn_error *err
     exec->n_tokens = s->n_tokens;
     for (int32_t d = 0; d < exec->binding->n_domains; d++) {
         tn_exec_domain *domain = &exec->domain[d];
-
         point_at(exec, domain, s);
         if (!domain->is_host)
             TN_TRY(domain->device.domain->copy(domain->device.self, domain->batch_memory.addr,
@@ -157,13 +151,11 @@ tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, tn_error *err
 void tn_exec_set_slice(tn_executor *exec, int32_t row0, int32_t n)
 {
     uint64_t skip = exec->batch_offset[ROWS] + (uint64_t)row0 * sizeof(int32_t);
-
     exec->slice_rows = n;
     for (int32_t d = 0; d < exec->binding->n_domains; d++) {
         tn_exec_domain *domain = &exec->domain[d];
         uint64_t base =
             domain->is_host ? (uint64_t)(uintptr_t)exec->batch_block : domain->batch_memory.addr;
-
         domain->batch.rows = base + skip;
         domain->batch.h_rows = (const void *)((const char *)exec->batch_block + skip);
         domain->batch.n_rows = n;

@@ -48,7 +48,6 @@ static int32_t collect(const float *logits, int32_t vocab, const uint32_t *mask,
 {
     int32_t n = 0;
     int32_t best = 0;
-
     for (int32_t id = 0; id < vocab; id++) {
         if (mask && !(mask[id / 32] >> (id % 32) & 1U))
             continue;
@@ -68,7 +67,6 @@ static void sift_down(candidate *heap, int32_t n, int32_t i)
     for (;;) {
         int32_t top = i;
         int32_t left = 2 * i + 1;
-
         if (left < n && better(heap[left].logit, heap[left].id, heap[top].logit, heap[top].id))
             top = left;
         if (left + 1 < n &&
@@ -87,7 +85,6 @@ static void sift_down(candidate *heap, int32_t n, int32_t i)
 static void pop_best(candidate *heap, int32_t n)
 {
     candidate best = heap[0];
-
     heap[0] = heap[n - 1];
     heap[n - 1] = best;
     sift_down(heap, n - 1, 0);
@@ -96,7 +93,6 @@ static void pop_best(candidate *heap, int32_t n)
 static double sum_weights(const candidate *c, int32_t n)
 {
     double sum = 0.0;
-
     for (int32_t i = 0; i < n; i++)
         sum += c[i].weight;
     return sum;
@@ -112,7 +108,6 @@ static int32_t keep_best(candidate *c, int32_t n, int32_t top_k, double top_p)
     int32_t kept = 0;
     double total = sum_weights(c, n);
     double sum = 0.0;
-
     for (int32_t i = n / 2 - 1; i >= 0; i--)
         sift_down(c, n, i);
     if (max_kept < n) {
@@ -136,7 +131,6 @@ tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, co
     candidate *c = scratch;
     int32_t best = 0;
     int32_t n = collect(logits, vocab, mask, c, &best);
-
     *out_id = -1;
     if (n == 0)
         return tn_fail(err, TN_INVALID,
@@ -176,47 +170,16 @@ tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, co
     return TN_OK;
 }
 
-static void sift_worst(tn_top_logit *heap, int32_t n, int32_t i)
-{
-    for (;;) {
-        int32_t worst = i;
-        int32_t left = 2 * i + 1;
-
-        if (left < n && better(heap[worst].logit, heap[worst].id, heap[left].logit, heap[left].id))
-            worst = left;
-        if (left + 1 < n &&
-            better(heap[worst].logit, heap[worst].id, heap[left + 1].logit, heap[left + 1].id))
-            worst = left + 1;
-        if (worst == i)
-            return;
-        tn_top_logit swap = heap[i];
-        heap[i] = heap[worst];
-        heap[worst] = swap;
-        i = worst;
-    }
-}
-
-/* A heap of the k best so far with the worst on top: O(vocab + hits log k), no scratch. */
+/* Insertion into a sorted list: few of the vocabulary get past its last entry. */
 void tn_top_logits(const float *logits, int32_t vocab, int32_t k, tn_top_logit *out)
 {
-    int32_t n = k < vocab ? k : vocab;
-
-    if (n <= 0)
-        return;
-    for (int32_t id = 0; id < n; id++)
-        out[id] = (tn_top_logit){ .id = id, .logit = logits[id] };
-    for (int32_t i = n / 2 - 1; i >= 0; i--)
-        sift_worst(out, n, i);
-    for (int32_t id = n; id < vocab; id++) {
-        if (!better(logits[id], id, out[0].logit, out[0].id))
+    int32_t n = 0;
+    for (int32_t id = 0; id < vocab; id++) {
+        if (n == k && (k < 1 || !better(logits[id], id, out[n - 1].logit, out[n - 1].id)))
             continue;
-        out[0] = (tn_top_logit){ .id = id, .logit = logits[id] };
-        sift_worst(out, n, 0);
-    }
-    for (int32_t left = n - 1; left > 0; left--) {
-        tn_top_logit worst = out[0];
-        out[0] = out[left];
-        out[left] = worst;
-        sift_worst(out, left, 0);
+        int32_t at = n < k ? n++ : n - 1;
+        for (; at > 0 && better(logits[id], id, out[at - 1].logit, out[at - 1].id); at--)
+            out[at] = out[at - 1];
+        out[at] = (tn_top_logit){ .id = id, .logit = logits[id] };
     }
 }

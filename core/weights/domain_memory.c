@@ -9,13 +9,11 @@ tn_status tn_domain_memory_alloc(const tn_device *device, void *stream, uint64_t
                                  const char *what, tn_domain_memory *out, tn_error *err)
 {
     uint64_t addr = 0;
-
     *out = (tn_domain_memory){ 0 };
     if (bytes == 0)
         return TN_OK;
     if (tn_device_is_host(device)) {
         void *pages = bytes <= SIZE_MAX / 2 ? tn_pages_alloc((size_t)bytes) : NULL;
-
         if (!pages)
             return tn_fail(err, TN_NO_MEMORY, "cannot allocate %" PRIu64 " bytes for %s", bytes,
                            what);

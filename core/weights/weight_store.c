@@ -70,7 +70,6 @@ static const tn_attention *attention_of(const tn_bound_node *node)
 static bool part_shape(const tn_bound_node *node, int32_t part, int64_t *rows, int64_t *cols)
 {
     const void *param = node->node.param;
-
     *rows = 1;
     if (node->op->param == TN_PARAM_EMBED) {
         *rows = ((const tn_embed *)param)->vocab;
@@ -113,10 +112,8 @@ static tn_status find_part(const tn_weight_source *source, const tn_bound_node *
     const char *name = node->weight[part].name;
     int64_t rows = 0;
     int64_t cols = 0;
-
     if (strcmp(name, TN_KV_STATIC_WEIGHT) == 0) {
         const tn_attention *attention = attention_of(node);
-
         if (!attention || !attention->kv_static || attention->n_kv_static < 1)
             return tn_fail(err, TN_INTERNAL, "%s: no static KV parameters are given",
                            node->node.path);
@@ -148,7 +145,6 @@ static bool same_weights(const tn_bound_node *a, const tn_bound_node *b)
         return false;
     for (int32_t i = 0; i < a->n_weights; i++) {
         const char *name = a->weight[i].name;
-
         if (!same_text(name, b->weight[i].name) || !same_text(a->weight[i].bias, b->weight[i].bias))
             return false;
         if (name && strcmp(name, TN_KV_STATIC_WEIGHT) == 0 && a->node.layer != b->node.layer)
@@ -161,7 +157,6 @@ static void share_blobs(tn_weight_store *store)
 {
     for (int32_t i = 0; i < store->binding->n_nodes; i++) {
         const tn_bound_node *node = &store->binding->node[i];
-
         store->blob_of[i] = -1;
         if (node->plan.weight_bytes == 0)
             continue;
@@ -180,7 +175,6 @@ static bool used_later(const tn_weight_store *store, int32_t after, const char *
 {
     for (int32_t b = after + 1; b < store->n_blobs; b++) {
         const tn_bound_node *node = &store->binding->node[store->blob[b].node];
-
         for (int32_t i = 0; i < node->n_weights; i++)
             if (same_text(node->weight[i].name, name) || same_text(node->weight[i].bias, name))
                 return true;
@@ -193,7 +187,6 @@ static void pack_range(blob_job *job, int64_t range, int32_t worker)
     part_job *part = job->part;
     tn_error err = { 0 };
     tn_weight_rows rows = { .size = sizeof(rows) };
-
     while (range >= part->first_range + part->n_ranges)
         part++;
     int64_t row0 = (range - part->first_range) * part->step;
@@ -233,7 +226,6 @@ static int32_t range_rows(const tn_plan *plan, int64_t rows)
 {
     int64_t unit = plan->pack_rows ? plan->pack_rows : rows; /* 0: no promise, so all at once */
     int64_t step = unit >= RANGE_ROWS ? unit : RANGE_ROWS / unit * unit;
-
     return (int32_t)(step < rows ? step : rows);
 }
 
@@ -242,7 +234,6 @@ static tn_status open_part(blob_job *job, int32_t index, int64_t first_range, tn
     const tn_weight_source *source = job->packer->source;
     const tn_weight_ref *ref = &job->node->weight[index];
     part_job *part = &job->part[index];
-
     part->first_range = first_range;
     if (!ref->name)
         return TN_OK;
@@ -258,7 +249,6 @@ static tn_status open_part(blob_job *job, int32_t index, int64_t first_range, tn
     }
     if (ref->bias) {
         tn_weight_info bias;
-
         TN_TRY(
             find_tensor(source, ref->bias, job->node->node.path, 1, part->info.rows, &bias, err));
         TN_TRY(tn_weight_values(source, &bias, &part->bias, err));
@@ -275,7 +265,6 @@ static void close_parts(blob_job *job)
 {
     for (int32_t i = 0; i < job->node->n_weights; i++) {
         part_job *part = &job->part[i];
-
         for (int32_t w = 0; part->buffer && w < job->n_workers; w++)
             tn_row_buffer_deinit(&part->buffer[w]);
         tn_free(part->buffer);
@@ -293,7 +282,6 @@ static tn_status pack_node(const packer *p, const tn_bound_node *node, void *byt
                      .failed = ATOMIC_FLAG_INIT };
     int64_t n_ranges = 0;
     tn_status st = TN_OK;
-
     for (int32_t i = 0; i < node->n_weights && !st; i++) {
         st = open_part(&job, i, n_ranges, err);
         n_ranges += job.part[i].n_ranges;
@@ -315,7 +303,6 @@ static tn_status fill_blob(packer *p, blob *b, tn_error *err)
     const tn_device *device = &p->store->binding->device[node->domain];
     staging *s = &p->staging[node->domain];
     uint64_t bytes = node->plan.weight_bytes;
-
     if (!node->kernel->pack)
         return tn_fail(err, TN_INTERNAL, "%s: kernel %s of %s plans weights but cannot pack them",
                        node->node.path, node->kernel->name, node->plugin->name);
@@ -330,54 +317,36 @@ static tn_status fill_blob(packer *p, blob *b, tn_error *err)
     return device->domain->stream_wait(device->self, s->stream, err);
 }
 
-/* Call fn for every tensor of the blob: its parts and biases. */
-static void each_tensor(const packer *p, int32_t blob_index,
-                        void (*fn)(const packer *, int32_t, const tn_weight_info *, uint64_t *),
-                        uint64_t *sum)
+/* File bytes of the blob's tensors; with `drop`, those that no later blob needs are let go. */
+static uint64_t tensor_bytes(const packer *p, int32_t blob_index, bool drop)
 {
     const tn_bound_node *node = &p->store->binding->node[p->store->blob[blob_index].node];
-    tn_weight_info info;
-
-    for (int32_t i = 0; i < node->n_weights; i++) {
-        const char *name[2] = { node->weight[i].name, node->weight[i].bias };
-
-        for (int32_t n = 0; n < 2; n++)
-            if (name[n] && p->source->find(p->source->self, name[n], &info) == TN_OK)
-                fn(p, blob_index, &info, sum);
+    const tn_weight_source *source = p->source;
+    uint64_t sum = 0;
+    for (int32_t i = 0; i < 2 * node->n_weights; i++) {
+        const char *name = i % 2 ? node->weight[i / 2].bias : node->weight[i / 2].name;
+        tn_weight_info info;
+        if (!name || source->find(source->self, name, &info))
+            continue;
+        sum += info.file_bytes;
+        if (drop && source->done && !used_later(p->store, blob_index, name))
+            source->done(source->self, &info);
     }
-}
-
-static void add_bytes(const packer *p, int32_t blob_index, const tn_weight_info *info,
-                      uint64_t *sum)
-{
-    (void)p;
-    (void)blob_index;
-    *sum += info->file_bytes;
-}
-
-static void drop_tensor(const packer *p, int32_t blob_index, const tn_weight_info *info,
-                        uint64_t *sum)
-{
-    *sum += info->file_bytes;
-    if (p->source->done && !used_later(p->store, blob_index, info->name))
-        p->source->done(p->source->self, info);
+    return sum;
 }
 
 static tn_status open_staging(packer *p, tn_error *err)
 {
     uint64_t largest[TN_MAX_DOMAINS] = { 0 };
     const tn_binding *binding = p->store->binding;
-
     for (int32_t i = 0; i < binding->n_nodes; i++) {
         uint64_t *max = &largest[binding->node[i].domain];
-
         if (*max < binding->node[i].plan.weight_bytes)
             *max = binding->node[i].plan.weight_bytes;
     }
     for (int32_t d = 0; d < binding->n_domains; d++) {
         const tn_device *device = &binding->device[d];
         staging *s = &p->staging[d];
-
         if (tn_device_is_host(device) || largest[d] == 0)
             continue;
         TN_TRY(device->domain->attach(device->self, device->index, err));
@@ -392,7 +361,6 @@ static void close_staging(packer *p)
 {
     for (int32_t d = 0; d < p->store->binding->n_domains; d++) {
         const tn_device *device = &p->store->binding->device[d];
-
         if (p->staging[d].block)
             device->domain->host_release(device->self, p->staging[d].block);
         if (p->staging[d].has_stream)
@@ -403,11 +371,11 @@ static void close_staging(packer *p)
 static tn_status pack_all(packer *p, tn_error *err)
 {
     for (int32_t b = 0; b < p->store->n_blobs; b++)
-        each_tensor(p, b, add_bytes, &p->total_bytes);
+        p->total_bytes += tensor_bytes(p, b, false);
     TN_TRY(open_staging(p, err));
     for (int32_t b = 0; b < p->store->n_blobs; b++) {
         TN_TRY(fill_blob(p, &p->store->blob[b], err));
-        each_tensor(p, b, drop_tensor, &p->done_bytes);
+        p->done_bytes += tensor_bytes(p, b, true);
         if (p->progress)
             p->progress(p->progress_ctx, p->done_bytes, p->total_bytes);
     }
@@ -419,7 +387,6 @@ tn_status tn_weight_store_create(const tn_binding *binding, const tn_weight_sour
                                  tn_weight_store **out, tn_error *err)
 {
     tn_weight_store *store = tn_alloc_array(1, sizeof(*store));
-
     *out = NULL;
     if (!store)
         return tn_fail_memory(err, "the weight store");
@@ -461,7 +428,6 @@ void tn_weight_store_destroy(tn_weight_store *store)
 uint64_t tn_weight_store_address(const tn_weight_store *store, int32_t node_index)
 {
     int32_t b = store->blob_of[node_index];
-
     return b < 0 ? 0 : store->blob[b].memory.addr;
 }
 
