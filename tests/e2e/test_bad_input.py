@@ -153,9 +153,16 @@ def test_plugins_that_cannot_be_used_are_refused_with_the_reason(tenon, tiny, tm
         assert expected in error(tenon, "run", "--profile", plugin_profile(tmp_path, tiny, plugin), "--ids", "1")
 
 
-def test_broken_plugins_of_the_tests_are_refused(tenon, tiny, tmp_path):
-    broken = sorted((BUILD / "tests/plugins").glob("broken-*.so"))
-    assert broken, "no broken plugins were built"
-    for path in broken:
-        message = error(tenon, "run", "--profile", plugin_profile(tmp_path, tiny, f"{{name: {path.stem}, path: {path}}}"), "--ids", "1")
-        assert path.stem in message
+BROKEN = sorted((BUILD / "tests/plugins/broken-load").glob("*.so"))
+
+
+def test_there_are_broken_plugins_to_try():
+    assert len(BROKEN) >= 10
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_plugin_is_refused_by_name(tenon, tiny, tmp_path, path):
+    profile = plugin_profile(tmp_path, tiny, f"{{name: {path.stem}, path: {path}}}")
+    message = error(tenon, "run", "--profile", profile, "--ids", "1")
+    # The needs_* ones name a domain whose provider is not there: the message is about the provider.
+    assert message.startswith("tenon: plugin ") if path.stem.startswith("needs_") else path.stem in message
