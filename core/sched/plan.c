@@ -37,7 +37,6 @@ static int32_t reserve(tn_sched *sched, int32_t i, int32_t want)
     int32_t n_available = tn_prefix_index_available(sched->index);
     while (blocks_missing(sched, seq, want) > n_available && i < sched->n_running - 1) {
         tn_running_preempt(sched, sched->running[sched->n_running - 1]);
-        sched->preempted = true;
         n_available = tn_prefix_index_available(sched->index);
     }
     if (blocks_missing(sched, seq, want) > n_available) {
@@ -159,8 +158,9 @@ static tn_sequence *admit(tn_sched *sched)
 
 static void admit_waiting(tn_sched *sched, int32_t budget)
 {
-    /* Not after a preemption: the victim would come back at once and be preempted again. */
-    while (budget > 0 && !sched->preempted) {
+    /* A sequence preempted in this plan does not come back at once: it needs at least the blocks it
+     * gave, and the older one has taken some of them. */
+    while (budget > 0) {
         tn_sequence *seq = admit(sched);
         if (!seq)
             return;
@@ -215,7 +215,6 @@ tn_status tn_sched_plan(tn_sched *sched, const tn_step **out_step, tn_error *err
         .copy_src = sched->copy_src,
         .copy_dst = sched->copy_dst,
     };
-    sched->preempted = false;
     admit_waiting(sched, schedule_running(sched));
     for (int32_t i = 0; i < sched->n_running; i++) {
         if (sched->running[i]->chunk == 1)

@@ -43,7 +43,7 @@ struct tn_sched {
     tn_step_seq *step_seqs;       /* [max_sequences] */
     tn_sequence **planned;        /* [max_sequences] of step_seqs */
     int32_t *copy_src, *copy_dst; /* [max_sequences] */
-    bool in_flight, preempted;    /* preempted: in this plan */
+    bool in_flight;
     uint64_t next_arrival;
     uint64_t n_preemptions, n_cached_tokens, n_finished, n_cancelled;
 };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
-#include "core/sched/scheduler.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,85 +8,8 @@
 
 #include <cmocka.h>
 
-enum { MAX_PROMPT = 64 };
-
-static const tn_sched_config roomy = { .n_blocks = 64,
-                                       .block_tokens = 4,
-                                       .max_sequences = 4,
-                                       .max_batch_tokens = 16,
-                                       .max_length = 64,
-                                       .prefix_cache = true };
-
-static tn_sched *start(const tn_sched_config *config)
-{
-    tn_sched *sched = NULL;
-    assert_int_equal(tn_sched_create(config, &sched, NULL), TN_OK);
-    return sched;
-}
-
-/* Prompts of one id begin with the same tokens, those of others differ from the first token on. */
-static tn_status submit(tn_sched *sched, uint64_t id, int32_t n_prompt, int32_t max_new,
-                        int32_t n_samples, tn_error *err)
-{
-    int32_t prompt[MAX_PROMPT];
-    for (int32_t i = 0; i < n_prompt && i < MAX_PROMPT; i++)
-        prompt[i] = (int32_t)(id % 1000) * 100 + i;
-    return tn_sched_submit(sched,
-                           &(tn_sched_request){ .id = id,
-                                                .prompt = prompt,
-                                                .n_prompt = n_prompt,
-                                                .max_new = max_new,
-                                                .n_samples = n_samples },
-                           err);
-}
-
-static void submit_ok(tn_sched *sched, uint64_t id, int32_t n_prompt, int32_t max_new)
-{
-    assert_int_equal(submit(sched, id, n_prompt, max_new, 1, NULL), TN_OK);
-}
-
-static const tn_step *plan(tn_sched *sched)
-{
-    const tn_step *step = NULL;
-    assert_int_equal(tn_sched_plan(sched, &step, NULL), TN_OK);
-    assert_int_equal(tn_sched_check(sched, NULL), TN_OK);
-    return step;
-}
-
-/* Draw 9000 + sample + 10 * output position everywhere. */
-static void commit(tn_sched *sched, const tn_step *step)
-{
-    tn_draw draws[8] = { { 0 } };
-    for (int32_t i = 0; i < step->n_seqs; i++) {
-        const tn_step_seq *seq = &step->seqs[i];
-        for (int32_t k = 0; k < seq->n_draws; k++)
-            draws[seq->first_draw + k].token = 9000 + seq->sample + k + 10 * seq->output_position;
-    }
-    assert_int_equal(tn_sched_commit(sched, draws, step->n_draws, NULL), TN_OK);
-    assert_int_equal(tn_sched_check(sched, NULL), TN_OK);
-}
-
-static void run_step(tn_sched *sched)
-{
-    commit(sched, plan(sched));
-}
-
-static tn_sched_stats stats(const tn_sched *sched)
-{
-    tn_sched_stats out;
-    tn_sched_read_stats(sched, &out);
-    return out;
-}
-
-static void drain(tn_sched *sched)
-{
-    for (int32_t i = 0; tn_sched_has_work(sched); i++) {
-        assert_true(i < 1000);
-        run_step(sched);
-    }
-    assert_int_equal(stats(sched).free_blocks, stats(sched).n_blocks);
-    tn_sched_destroy(sched);
-}
+/* Its assertions need cmocka's macros. */
+#include "tests/core/scheduler_fixture.h"
 
 static void create_refuses_limits_that_contradict_each_other(void **unused)
 {
@@ -255,106 +177,6 @@ static void prefix_is_not_reused_across_seeds_nor_for_all_rows_nor_when_off(void
     assert_int_equal(cached_of_second(&off, 5, false), 0);
 }
 
-static void fork_shares_the_prompt_and_copies_the_partial_block(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start(&roomy);
-    assert_int_equal(submit(sched, 1, 6, 3, 3, NULL), TN_OK);
-
-    const tn_step *step = plan(sched);
-    assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->n_rows, 1);
-    assert_int_equal(step->seqs[0].n_draws, 3);
-    commit(sched, step);
-    assert_int_equal(stats(sched).running, 3);
-    assert_int_equal(stats(sched).free_blocks, 62);
-    step = plan(sched);
-    assert_int_equal(step->n_seqs, 3);
-    assert_int_equal(step->n_copies, 2); /* the last of three writes in place */
-    for (int32_t k = 0; k < 3; k++) {
-        assert_int_equal(step->seqs[k].sample, k);
-        assert_int_equal(step->seqs[k].tokens[0], 9000 + k);
-        assert_int_equal(step->seqs[k].output_position, 1);
-        assert_int_equal(step->seqs[k].table[0], step->seqs[0].table[0]);
-    }
-    assert_int_equal(step->copy_src[0], step->seqs[2].table[1]);
-    assert_int_equal(step->copy_dst[0], step->seqs[0].table[1]);
-    assert_int_equal(step->copy_dst[1], step->seqs[1].table[1]);
-
-    commit(sched, step);
-    drain(sched);
-}
-
-static void group_waits_until_all_its_slots_are_free(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start(&roomy);
-    submit_ok(sched, 1, 3, 2);
-    assert_int_equal(submit(sched, 2, 3, 2, 4, NULL), TN_OK);
-    submit_ok(sched, 3, 3, 2); /* not before its elder, though it would fit */
-
-    const tn_step *step = plan(sched);
-    assert_int_equal(step->n_seqs, 1);
-    commit(sched, step);
-    run_step(sched);
-    step = plan(sched);
-    assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->seqs[0].id, 2);
-    assert_int_equal(step->seqs[0].n_draws, 4);
-
-    commit(sched, step);
-    drain(sched);
-}
-
-/* Two sequences of 8 tokens in 5 blocks of 4: at token 9 the younger must give way. */
-static tn_sched *start_tight(void)
-{
-    tn_sched_config config = roomy;
-    config.n_blocks = 5;
-    config.prefix_cache = false;
-    tn_sched *sched = start(&config);
-    submit_ok(sched, 1, 7, 8);
-    submit_ok(sched, 2, 7, 8);
-    run_step(sched);
-    run_step(sched);
-    assert_int_equal(stats(sched).free_blocks, 1);
-    return sched;
-}
-
-static void youngest_is_preempted_and_replays_its_tokens_without_drawing_again(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start_tight();
-    submit_ok(sched, 3, 2, 1);
-
-    const tn_step *step = plan(sched); /* 1 takes the last block, 2 waits with what it has */
-    assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->seqs[0].id, 1);
-    commit(sched, step);
-    for (int32_t i = 0; i < 3; i++)
-        run_step(sched);
-    assert_int_equal(stats(sched).n_preemptions, 0);
-    step = plan(sched); /* token 13 of 1 */
-    assert_int_equal(stats(sched).n_preemptions, 1);
-    assert_int_equal(step->n_seqs, 1); /* nobody is admitted in the step of a preemption */
-    commit(sched, step);
-    while (step->seqs[0].id == 1) {
-        step = plan(sched);
-        if (step->seqs[0].id == 1)
-            commit(sched, step);
-    }
-    assert_int_equal(step->seqs[0].id, 2); /* before 3, which came later */
-    assert_int_equal(step->seqs[0].start, 0);
-    assert_int_equal(step->seqs[0].n, 9);
-    assert_int_equal(step->seqs[0].tokens[7], 9000);
-    assert_int_equal(step->seqs[0].tokens[8], 9010);
-    assert_int_equal(step->seqs[0].n_rows, 1);
-    assert_int_equal(step->seqs[0].output_position, 2);
-
-    commit(sched, step);
-    drain(sched);
-}
-
 static void newcomer_does_not_take_blocks_that_a_running_prompt_needs(void **unused)
 {
     (void)unused;
@@ -375,58 +197,23 @@ static void newcomer_does_not_take_blocks_that_a_running_prompt_needs(void **unu
     drain(sched);
 }
 
-static void cancel_in_flight_frees_blocks_at_commit_and_drops_the_draw(void **unused)
+static void matched_blocks_that_are_idle_count_as_taken(void **unused)
 {
     (void)unused;
-    tn_sched *sched = start(&roomy);
-    submit_ok(sched, 1, 6, 8);
-    submit_ok(sched, 2, 6, 8);
-    run_step(sched);
-    const tn_step *step = plan(sched);
+    tn_sched_config config = roomy;
+    config.n_blocks = 4;
+    tn_sched *sched = start(&config);
+    submit_ok(sched, 1, 8, 1);
+    run_step(sched); /* leaves two idle nodes */
+    submit_ok(sched, 2, 7, 4);
+    run_step(sched); /* holds the other two blocks */
 
-    assert_true(tn_sched_cancel(sched, 1));
-
-    assert_int_equal(stats(sched).free_blocks, 60);
-    commit(sched, step);
-    assert_int_equal(stats(sched).free_blocks, 62);
-    assert_int_equal(stats(sched).n_cancelled, 1);
-    step = plan(sched);
-    assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->seqs[0].id, 2);
-    commit(sched, step);
-    assert_false(tn_sched_cancel(sched, 1));
-    assert_true(tn_sched_cancel(sched, 2));
-    assert_int_equal(stats(sched).free_blocks, 64);
-    drain(sched);
-}
-
-static void cancel_ends_a_group_that_still_waits(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start(&roomy);
-    assert_int_equal(submit(sched, 1, 6, 8, 4, NULL), TN_OK);
-
-    assert_true(tn_sched_cancel(sched, 1));
-
-    assert_false(tn_sched_has_work(sched));
-    assert_int_equal(stats(sched).n_cancelled, 4);
-    assert_int_equal(plan(sched)->n_seqs, 0);
-    drain(sched);
-}
-
-static void abort_cancels_the_requests_of_the_step_only(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start(&roomy);
-    submit_ok(sched, 1, 16, 8);
-    submit_ok(sched, 2, 16, 8);
-    assert_int_equal(plan(sched)->n_seqs, 1);
-
-    tn_sched_abort(sched);
+    submit_ok(sched, 1, 9, 1); /* matches both nodes, but there is no third block */
 
     const tn_step *step = plan(sched);
     assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->seqs[0].id, 2);
+    assert_int_equal(stats(sched).running, 1);
+    assert_int_equal(stats(sched).waiting, 1);
     commit(sched, step);
     drain(sched);
 }
@@ -455,25 +242,6 @@ static void sequence_ends_at_what_context_or_pool_can_hold(void **unused)
     }
 }
 
-static void finish_ends_one_sample_and_leaves_the_others(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start(&roomy);
-    assert_int_equal(submit(sched, 1, 6, 8, 2, NULL), TN_OK);
-    (void)plan(sched);
-    const tn_draw draws[2] = { { .token = 5, .finish = true }, { .token = 6 } };
-
-    assert_int_equal(tn_sched_commit(sched, draws, 2, NULL), TN_OK);
-
-    const tn_step *step = plan(sched);
-    assert_int_equal(step->n_seqs, 1);
-    assert_int_equal(step->seqs[0].sample, 1);
-    assert_int_equal(step->seqs[0].tokens[0], 6);
-    assert_int_equal(step->n_copies, 0);
-    commit(sched, step);
-    drain(sched);
-}
-
 static void plan_and_commit_alternate(void **unused)
 {
     (void)unused;
@@ -488,26 +256,6 @@ static void plan_and_commit_alternate(void **unused)
     assert_int_equal(tn_sched_commit(sched, NULL, 0, NULL), TN_INVALID);
     assert_int_equal(tn_sched_commit(sched, NULL, 1, NULL), TN_INVALID);
     commit(sched, step);
-    drain(sched);
-}
-
-static void steps_take_no_memory(void **unused)
-{
-    (void)unused;
-    tn_sched *sched = start_tight();
-    assert_int_equal(submit(sched, 3, 6, 4, 3, NULL), TN_OK);
-    tn_sched_preempt(sched, 2);
-    uint64_t before = tn_alloc_count();
-
-    for (int32_t i = 0; tn_sched_has_work(sched); i++) {
-        const tn_step *step = NULL;
-        tn_draw draws[4] = { { 0 } };
-        assert_int_equal(tn_sched_plan(sched, &step, NULL), TN_OK);
-        assert_int_equal(tn_sched_commit(sched, draws, step->n_draws, NULL), TN_OK);
-    }
-
-    assert_int_equal(tn_alloc_count(), before);
-    assert_true(stats(sched).n_preemptions > 1);
     drain(sched);
 }
 
@@ -553,17 +301,10 @@ int main(void)
         cmocka_unit_test(chunks_cover_the_prompt_once_whatever_their_size),
         cmocka_unit_test(known_prefix_is_reused_but_for_the_last_token),
         cmocka_unit_test(prefix_is_not_reused_across_seeds_nor_for_all_rows_nor_when_off),
-        cmocka_unit_test(fork_shares_the_prompt_and_copies_the_partial_block),
-        cmocka_unit_test(group_waits_until_all_its_slots_are_free),
-        cmocka_unit_test(youngest_is_preempted_and_replays_its_tokens_without_drawing_again),
         cmocka_unit_test(newcomer_does_not_take_blocks_that_a_running_prompt_needs),
-        cmocka_unit_test(cancel_in_flight_frees_blocks_at_commit_and_drops_the_draw),
-        cmocka_unit_test(cancel_ends_a_group_that_still_waits),
-        cmocka_unit_test(abort_cancels_the_requests_of_the_step_only),
+        cmocka_unit_test(matched_blocks_that_are_idle_count_as_taken),
         cmocka_unit_test(sequence_ends_at_what_context_or_pool_can_hold),
-        cmocka_unit_test(finish_ends_one_sample_and_leaves_the_others),
         cmocka_unit_test(plan_and_commit_alternate),
-        cmocka_unit_test(steps_take_no_memory),
         cmocka_unit_test(lack_of_memory_is_reported_at_each_allocation),
         cmocka_unit_test(destroy_frees_what_runs_and_waits),
     };
