@@ -107,8 +107,5 @@ void tn_sched_abort(tn_sched *sched);
 /** Anything running or waiting? */
 bool tn_sched_has_work(const tn_sched *sched);
 void tn_sched_read_stats(const tn_sched *sched, tn_sched_stats *out);
-/** TN_INTERNAL, with the reason, when an invariant is broken: references, sharing, order, slots.
- * For tests; takes memory. */
-tn_status tn_sched_check(const tn_sched *sched, tn_error *err) TN_MUST_USE;
 
 #endif

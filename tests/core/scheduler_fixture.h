@@ -4,6 +4,7 @@
 #define TN_TESTS_CORE_SCHEDULER_FIXTURE_H
 
 #include "core/sched/scheduler.h"
+#include "tests/support/sched_check.h"
 
 enum { MAX_PROMPT = 64 };
 

@@ -7,6 +7,7 @@
  */
 #include "core/base/alloc.h"
 #include "core/sched/batch.h"
+#include "tests/support/sched_check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
