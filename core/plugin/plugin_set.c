@@ -456,7 +456,9 @@ tn_status tn_plugin_set_require(const tn_plugin_set *set, tn_error *err)
     for (int32_t i = 0; i < set->n_slots; i++) {
         const tn_plugin_entry *entry = &set->slot[i].entry;
         if (entry->state == TN_PLUGIN_FAILED)
-            return tn_fail(err, TN_INVALID, "plugin %s: %s", entry->name, entry->reason);
+            return tn_fail(err, TN_INVALID, "plugin %s%s%s%s: %s", entry->name,
+                           *entry->path ? " (" : "", entry->path, *entry->path ? ")" : "",
+                           entry->reason);
     }
     return TN_OK;
 }

@@ -202,7 +202,8 @@ static void require_reports_failed_plugins_and_not_skipped_ones(void **state)
     args.n_specs = 2;
     set = open_set(&args);
     assert_int_equal(tn_plugin_set_require(set, &err), TN_INVALID);
-    assert_string_equal(err.text, "plugin open_fails: the flux capacitor is missing");
+    assert_string_equal(err.text, "plugin open_fails (" BROKEN_DIR
+                                  "/open_fails.so): the flux capacitor is missing");
     tn_plugin_set_close(set);
 }
 
