@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tenon run: one completion, streamed as text or given as one JSON object. */
 #include "apps/cli/commands.h"
+#include "apps/cli/generation.h"
 #include "apps/cli/output.h"
 #include "core/base/alloc.h"
 #include "core/base/file_map.h"
@@ -123,10 +124,7 @@ static tn_status check_options(const tn_cli_options *o, tn_error *err)
     if (o->ids && (o->chat || o->raw))
         return tn_fail(err, TN_INVALID,
                        "--ids takes the prompt as it is; --chat and --raw are for text");
-    if (o->greedy && o->has_temperature && o->temperature > 0)
-        return tn_fail(err, TN_INVALID, "--greedy and --temperature %g exclude each other",
-                       o->temperature);
-    return TN_OK;
+    return tn_cli_check_sampling(o, err);
 }
 
 /* ---- engine thread ---- */
@@ -187,16 +185,6 @@ static void on_done(void *ctx, const tn_result *result)
 
 /* ---- output ---- */
 
-static double rate(double n, double seconds)
-{
-    return seconds > 0 && n > 0 ? n / seconds : 0;
-}
-
-static const char *reason_name(int32_t reason)
-{
-    return reason == TN_DONE_LENGTH ? "length" : reason == TN_DONE_CANCELLED ? "cancelled" : "stop";
-}
-
 static int print_json(run *r)
 {
     const tn_result *d = &r->result;
@@ -210,7 +198,7 @@ static int print_json(run *r)
     json_t *object =
         json_pack("{s:s, s:s, s:o, s:O, s:o, s:s}", "model", tn_runtime_model(r->rt), "profile",
                   r->options->profile ? r->options->profile : "default", "prompt_ids", prompt,
-                  "ids", r->ids, "text", text, "finish_reason", reason_name(d->reason));
+                  "ids", r->ids, "text", text, "finish_reason", tn_cli_reason_name(d->reason));
     if (object && r->options->has_top_logits)
         json_object_set(object, "steps", r->steps);
     if (object) {
@@ -220,8 +208,8 @@ static int print_json(run *r)
                                       (int)d->completion_tokens));
         json_object_set_new(object, "timing",
                             json_pack("{s:f, s:f, s:f}", "load_s", m.load_s, "prefill_tok_s",
-                                      rate(d->prompt_tokens - d->cached_tokens, d->prefill_s),
-                                      "decode_tok_s", rate(d->completion_tokens - 1, d->decode_s)));
+                                      tn_cli_prefill_rate(d), "decode_tok_s",
+                                      tn_cli_decode_rate(d)));
     }
     return tn_cli_print_json(object);
 }
@@ -233,9 +221,8 @@ static void print_statistics(const run *r)
     tn_runtime_metrics(r->rt, &m, sizeof m);
     fprintf(stderr,
             "[loaded in %.2f s; prompt %d tokens, %.1f tok/s; answer %d tokens, %.1f tok/s; %s]\n",
-            m.load_s, (int)d->prompt_tokens,
-            rate(d->prompt_tokens - d->cached_tokens, d->prefill_s), (int)d->completion_tokens,
-            rate(d->completion_tokens - 1, d->decode_s), reason_name(d->reason));
+            m.load_s, (int)d->prompt_tokens, tn_cli_prefill_rate(d), (int)d->completion_tokens,
+            tn_cli_decode_rate(d), tn_cli_reason_name(d->reason));
 }
 
 static int report(run *r)
@@ -256,30 +243,6 @@ static int report(run *r)
 }
 
 /* ---- the whole ---- */
-
-static void set_sampling(const tn_cli_options *o, tn_request_args *ask)
-{
-    if (o->has_max_tokens)
-        ask->max_tokens = o->max_tokens;
-    if (o->has_temperature)
-        ask->temperature = (float)o->temperature;
-    if (o->greedy)
-        ask->temperature = 0;
-    if (o->has_top_k)
-        ask->top_k = o->top_k;
-    if (o->has_top_p)
-        ask->top_p = (float)o->top_p;
-    if (o->has_min_p)
-        ask->min_p = (float)o->min_p;
-    if (o->has_seed)
-        ask->seed = o->seed;
-    if (o->stop.n > 0) {
-        ask->stop = o->stop.item;
-        ask->n_stops = o->stop.n;
-    }
-    ask->ignore_eos = o->ignore_eos;
-    ask->n_top = o->has_top_logits ? o->top_logits : 0;
-}
 
 /* With --json the ids of the prompt are reported: text is tokenised here, so that what is shown is
  * what was run. */
@@ -308,7 +271,7 @@ static tn_status ask_model(run *r, tn_error *err)
     tn_request_args ask;
     uint64_t id;
     tn_request_defaults(r->rt, &ask, sizeof ask);
-    set_sampling(r->options, &ask);
+    tn_cli_set_sampling(r->options, &ask);
     TN_TRY(set_input(r, &ask, err));
     TN_TRY(ids_of_input(r, &ask, err));
     ask.ctx = r;
