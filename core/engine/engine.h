@@ -33,8 +33,9 @@ typedef struct tn_token_event {
     int32_t sample;                 /* 0..n_samples-1 */
     int32_t id;
     int32_t position;               /* 0 = the first generated token */
-    float logit;                    /* raw logit of id; NAN for greedy requests that ask for no logits (n_top 0, NONE, no mask) */
-    const tn_top_logit *top;        /* [n_top], borrowed during the call */
+    float logit;                    /* raw logit of id; NAN when no logits are asked for and greedy needs none */
+    double log_sum;                 /* tn_log_sum_exp of the raw logits when the request wants log_sum, else NAN */
+    const tn_token_logit *top;        /* [n_top], borrowed during the call */
     int32_t n_top;
     const float *logits;            /* [vocab] when the request wants LAST or ALL, else NULL; borrowed */
 } tn_token_event;
@@ -56,6 +57,7 @@ typedef struct tn_engine_request {
     int32_t n_stop_ids;
     int32_t n_top;                  /* top raw logits a token, 0..1024 */
     int32_t logits;                 /* TN_LOGITS_* */
+    bool log_sum;
     uint64_t salt;                  /* keeps prefix reuse inside one tenant */
     void *ctx;
     /* Engine thread. TN_STOP ends the sample (reason stop). */
@@ -66,6 +68,11 @@ typedef struct tn_engine_request {
     void (*on_prefill)(void *ctx, int32_t done, int32_t total);
     /* Before sampling: clear bits of tokens that are not allowed; mask arrives all set. May be NULL. */
     void (*mask)(void *ctx, int32_t sample, uint32_t *bits, int32_t vocab);
+    /*
+     * Before sampling, once a token: logits to use in place of the raw ones (penalties), by ascending id, borrowed until the
+     * sample's on_token. May be NULL.
+     */
+    const tn_token_logit *(*adjust)(void *ctx, int32_t sample, const float *logits, int32_t *out_n);
     /* Once a sample, last call for it. */
     void (*on_finish)(void *ctx, const tn_finish_event *event);
 } tn_engine_request;

@@ -42,8 +42,8 @@ typedef struct tn_engine_draw {
     tn_engine_job *job;
     const tn_step_seq *seq;
     int32_t sample, token, reason; /* reason: TN_FINISH_* once decided, else 0 */
-    const float *logits;           /* borrowed while its rows are delivered; NULL on the argmax path */
-    const uint32_t *mask;
+    tn_sample_args args;           /* logits: borrowed while its rows are delivered; NULL on the argmax path */
+    double log_sum;
     tn_error error;
 } tn_engine_draw;
 
@@ -62,7 +62,7 @@ struct tn_engine {
     tn_draw *commit;              /* [max_sequences] */
     void *scratch;                /* [workers] of tn_sample */
     size_t scratch_bytes;         /* of one */
-    tn_top_logit *top;            /* [MAX_TOP] */
+    tn_token_logit *top;            /* [MAX_TOP] */
     const tn_step *step;          /* the running one */
     int32_t slice_first;          /* first draw of the rows being delivered */
     tn_engine_metrics counters;   /* engine thread's own */

@@ -2,6 +2,7 @@
 /* One step after another: plan, run, report, commit. */
 #include "core/engine/engine_internal.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,7 +17,7 @@ double tn_engine_now(void)
 static bool wants_logits(const tn_engine_request *r)
 {
     return r->sampling.temperature > 0.0F || r->n_top > 0 || r->logits != TN_LOGITS_NONE ||
-           r->mask != NULL;
+           r->log_sum || r->mask || r->adjust;
 }
 
 /* Draw records and rope rows of the step; true when some row needs its logits on the host. */
@@ -33,8 +34,9 @@ static bool prepare_step(tn_engine *engine, const tn_step *step)
         }
         logits = logits || (seq->n_rows > 0 && wants_logits(&job->request));
         for (int32_t d = 0; d < seq->n_draws; d++)
-            engine->draw[seq->first_draw + d] =
-                (tn_engine_draw){ .job = job, .seq = seq, .sample = seq->sample + d };
+            engine->draw[seq->first_draw + d] = (tn_engine_draw){
+                .job = job, .seq = seq, .sample = seq->sample + d, .log_sum = NAN
+            };
         int32_t row = engine->rope_per_sequence ? seq->slot : 0;
         engine->batch.rope_index[i] = row;
         if (engine->half_rotary > 0)

@@ -36,16 +36,18 @@ void tn_engine_report(tn_engine *engine, tn_engine_draw *draw)
         draw->reason = TN_FINISH_ERROR;
         return;
     }
-    if (draw->logits && r->n_top > 0)
-        tn_top_logits(draw->logits, engine->vocab, r->n_top, engine->top);
+    const float *logits = draw->args.logits;
+    if (logits && r->n_top > 0)
+        tn_top_logits(logits, engine->vocab, r->n_top, engine->top);
     const tn_token_event event = {
         .sample = draw->sample,
         .id = draw->token,
         .position = draw->seq->output_position,
-        .logit = draw->logits ? draw->logits[draw->token] : NAN,
+        .logit = logits ? logits[draw->token] : NAN,
+        .log_sum = draw->log_sum,
         .top = engine->top,
         .n_top = r->n_top,
-        .logits = r->logits != TN_LOGITS_NONE ? draw->logits : NULL,
+        .logits = r->logits != TN_LOGITS_NONE ? logits : NULL,
     };
     s->last_s = tn_engine_now();
     if (s->n_out == 0)
@@ -67,9 +69,9 @@ static void draw_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
     void *scratch = (char *)engine->scratch + (size_t)worker * engine->scratch_bytes;
     for (int64_t i = i0; i < i1; i++) {
         tn_engine_draw *d = &engine->draw[engine->slice_first + i];
-        tn_status st = tn_sample(&d->job->request.sampling, d->logits, engine->vocab, d->mask,
-                                 (uint32_t)d->sample, (uint64_t)d->seq->output_position, scratch,
-                                 &d->token, &d->error);
+        if (d->job->request.log_sum)
+            d->log_sum = tn_log_sum_exp(d->args.logits, engine->vocab);
+        tn_status st = tn_sample(&d->args, scratch, &d->token, &d->error);
         if (st)
             d->error.code = st;
     }
@@ -95,13 +97,19 @@ static void prepare_draws(tn_engine *engine, const tn_step_seq *seq, const float
     for (int32_t i = 0; i < seq->n_draws; i++) {
         tn_engine_draw *d = &engine->draw[seq->first_draw + i];
         const tn_engine_request *r = &d->job->request;
-        d->logits = row;
+        d->args = (tn_sample_args){ .sampling = &r->sampling,
+                                    .logits = row,
+                                    .vocab = engine->vocab,
+                                    .sample = (uint32_t)d->sample,
+                                    .position = (uint64_t)seq->output_position };
+        if (r->adjust)
+            d->args.change = r->adjust(r->ctx, d->sample, row, &d->args.n_changes);
         if (!r->mask)
             continue;
         uint32_t *bits = d->job->mask + (size_t)d->sample * (size_t)engine->mask_words;
         memset(bits, 0xff, (size_t)engine->mask_words * sizeof(*bits));
         r->mask(r->ctx, d->sample, bits, engine->vocab);
-        d->mask = bits;
+        d->args.mask = bits;
     }
 }
 
@@ -133,6 +141,6 @@ void tn_engine_rows(void *ctx, int32_t row0, int32_t n_rows, const float *logits
         tn_team_for(engine->args.team, n_draws, draw_range, engine);
     for (int32_t i = 0; i < n_draws; i++) {
         tn_engine_report(engine, &engine->draw[engine->slice_first + i]);
-        engine->draw[engine->slice_first + i].logits = NULL;
+        engine->draw[engine->slice_first + i].args.logits = NULL;
     }
 }

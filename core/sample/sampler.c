@@ -43,17 +43,19 @@ size_t tn_sample_scratch_bytes(int32_t vocab)
 }
 
 /* Allowed tokens with a logit above -inf, in id order; *out_best is the index of the best. */
-static int32_t collect(const float *logits, int32_t vocab, const uint32_t *mask, candidate *c,
-                       int32_t *out_best)
+static int32_t collect(const tn_sample_args *a, candidate *c, int32_t *out_best)
 {
     int32_t n = 0;
     int32_t best = 0;
-    for (int32_t id = 0; id < vocab; id++) {
-        if (mask && !(mask[id / 32] >> (id % 32) & 1U))
+    int32_t next = 0;
+    for (int32_t id = 0; id < a->vocab; id++) {
+        bool changed = next < a->n_changes && a->change[next].id == id;
+        float logit = changed ? a->change[next++].logit : a->logits[id];
+        if (a->mask && !(a->mask[id / 32] >> (id % 32) & 1U))
             continue;
-        if (!(logits[id] > -INFINITY)) /* also drops NaN */
+        if (!(logit > -INFINITY)) /* also drops NaN */
             continue;
-        c[n] = (candidate){ .logit = logits[id], .id = id };
+        c[n] = (candidate){ .logit = logit, .id = id };
         if (c[n].logit > c[best].logit)
             best = n;
         n++;
@@ -124,18 +126,17 @@ static int32_t keep_best(candidate *c, int32_t n, int32_t top_k, double top_p)
     return kept;
 }
 
-tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, const uint32_t *mask,
-                    uint32_t sample, uint64_t position, void *scratch, int32_t *out_id,
-                    tn_error *err)
+tn_status tn_sample(const tn_sample_args *a, void *scratch, int32_t *out_id, tn_error *err)
 {
+    const tn_sampling *s = a->sampling;
     candidate *c = scratch;
     int32_t best = 0;
-    int32_t n = collect(logits, vocab, mask, c, &best);
+    int32_t n = collect(a, c, &best);
     *out_id = -1;
     if (n == 0)
         return tn_fail(err, TN_INVALID,
                        "no token can be drawn: of %d logits none that is allowed%s is above -inf",
-                       vocab, mask ? " by the mask" : "");
+                       a->vocab, a->mask ? " by the mask" : "");
     *out_id = c[best].id;
     if (s->temperature == 0.0F)
         return TN_OK;
@@ -157,7 +158,7 @@ tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, co
     for (int32_t i = kept - 1; i >= 0; i--)
         total += k[i].weight >= (double)s->min_p ? k[i].weight : 0.0;
 
-    double target = tn_random_unit(s->seed, sample, position) * total;
+    double target = tn_random_unit(s->seed, a->sample, a->position) * total;
     double sum = 0.0;
     for (int32_t i = kept - 1; i >= 0; i--) {
         if (k[i].weight < (double)s->min_p || k[i].weight == 0.0)
@@ -170,8 +171,21 @@ tn_status tn_sample(const tn_sampling *s, const float *logits, int32_t vocab, co
     return TN_OK;
 }
 
+double tn_log_sum_exp(const float *logits, int32_t vocab)
+{
+    float best = -INFINITY;
+    double sum = 0.0;
+    for (int32_t id = 0; id < vocab; id++)
+        best = logits[id] > best ? logits[id] : best;
+    if (isinf(best))
+        return (double)best;
+    for (int32_t id = 0; id < vocab; id++)
+        sum += isnan(logits[id]) ? 0.0 : exp((double)logits[id] - (double)best);
+    return (double)best + log(sum);
+}
+
 /* Insertion into a sorted list: few of the vocabulary get past its last entry. */
-void tn_top_logits(const float *logits, int32_t vocab, int32_t k, tn_top_logit *out)
+void tn_top_logits(const float *logits, int32_t vocab, int32_t k, tn_token_logit *out)
 {
     int32_t n = 0;
     for (int32_t id = 0; id < vocab; id++) {
@@ -180,6 +194,6 @@ void tn_top_logits(const float *logits, int32_t vocab, int32_t k, tn_top_logit *
         int32_t at = n < k ? n++ : n - 1;
         for (; at > 0 && better(logits[id], id, out[at - 1].logit, out[at - 1].id); at--)
             out[at] = out[at - 1];
-        out[at] = (tn_top_logit){ .id = id, .logit = logits[id] };
+        out[at] = (tn_token_logit){ .id = id, .logit = logits[id] };
     }
 }

@@ -58,7 +58,7 @@ static void top_logits_are_the_best_raw_ones(void **state)
     tn_record_submit(&f, &r, &request);
     tn_record_wait(&r);
     for (int32_t i = 0; i < TN_NEW; i++) {
-        tn_top_logit expected[3];
+        tn_token_logit expected[3];
 
         tn_top_logits(base.logits + (size_t)i * (size_t)f.vocab, f.vocab, 3, expected);
         for (int32_t k = 0; k < 3; k++) {

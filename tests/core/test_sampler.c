@@ -26,7 +26,10 @@ static int32_t draw(const tn_sampling *s, const float *logits, int32_t vocab, ui
     tn_error err = { 0 };
 
     assert_non_null(scratch);
-    assert_int_equal(tn_sample(s, logits, vocab, NULL, 0, position, scratch, &id, &err), TN_OK);
+    const tn_sample_args args = {
+        .sampling = s, .logits = logits, .vocab = vocab, .position = position
+    };
+    assert_int_equal(tn_sample(&args, scratch, &id, &err), TN_OK);
     tn_free(scratch);
     return id;
 }
@@ -135,16 +138,27 @@ static void nothing_to_draw_is_an_error(void **state)
 {
     const float none[] = { -INFINITY, NAN, -INFINITY };
     const float some[] = { 1.0F, 2.0F, 3.0F };
-    const uint32_t empty = 0;
+    const uint32_t empty = 0, only_2 = 4;
+    const tn_token_logit never_2 = { 2, -INFINITY };
+    tn_sample_args args = { .sampling = &plain, .logits = none, .vocab = 3 };
     uint64_t scratch[6];
     int32_t id = 0;
     tn_error err = { 0 };
 
     (void)state;
     assert_true(tn_sample_scratch_bytes(3) <= sizeof(scratch));
-    assert_int_equal(tn_sample(&plain, none, 3, NULL, 0, 0, scratch, &id, &err), TN_INVALID);
-    assert_int_equal(tn_sample(&plain, some, 3, &empty, 0, 0, scratch, &id, &err), TN_INVALID);
+    assert_int_equal(tn_sample(&args, scratch, &id, &err), TN_INVALID);
+    args.logits = some;
+    args.mask = &empty;
+    assert_int_equal(tn_sample(&args, scratch, &id, &err), TN_INVALID);
     assert_non_null(strstr(err.text, "mask"));
+    args.mask = &only_2;
+    assert_int_equal(tn_sample(&args, scratch, &id, &err), TN_OK);
+    assert_int_equal(id, 2);
+    args.change = &never_2;
+    args.n_changes = 1;
+    assert_int_equal(tn_sample(&args, scratch, &id, &err), TN_INVALID);
+    assert_int_equal(id, -1);
 }
 
 static void a_masked_token_is_never_drawn(void **state)
@@ -160,14 +174,82 @@ static void a_masked_token_is_never_drawn(void **state)
     for (int32_t w = 0; w < (VOCAB + 31) / 32; w++)
         mask[w] = 0x55555555U;
     for (uint64_t i = 0; i < 200; i++) {
+        const tn_sample_args args = { .sampling = i % 2 ? &plain : &greedy,
+                                      .logits = logits,
+                                      .vocab = VOCAB,
+                                      .mask = mask,
+                                      .position = i };
         int32_t id = -1;
 
-        assert_int_equal(
-            tn_sample(i % 2 ? &plain : &greedy, logits, VOCAB, mask, 0, i, scratch, &id, NULL),
-            TN_OK);
+        assert_int_equal(tn_sample(&args, scratch, &id, NULL), TN_OK);
         assert_int_equal(id % 2, 0);
     }
     tn_free(scratch);
+}
+
+static void changed_logits_draw_as_if_they_were_the_raw_ones(void **state)
+{
+    static const tn_sampling settings[] = {
+        { .top_p = 1.0F },
+        { .temperature = 0.8F, .top_p = 1.0F, .seed = 1 },
+        { .temperature = 1.3F, .top_p = 0.7F, .top_k = 40, .min_p = 0.01F, .seed = 2 },
+    };
+    float raw[VOCAB], edited[VOCAB];
+    tn_token_logit change[VOCAB];
+    uint32_t mask[(VOCAB + 31) / 32];
+    void *scratch = tn_alloc(tn_sample_scratch_bytes(VOCAB));
+
+    (void)state;
+    assert_non_null(scratch);
+    memset(mask, 0x77, sizeof(mask)); /* changed ids are masked too, and must be passed over */
+    for (uint64_t round = 0; round < 200; round++) {
+        int32_t n = 0, by_change = -1, by_edit = -2;
+        fill_logits(raw, VOCAB, round);
+        memcpy(edited, raw, sizeof(raw));
+        for (int32_t id = 0; id < VOCAB; id++) {
+            double u = tn_random_unit(round, 1, (uint64_t)id);
+            if (u > 0.3)
+                continue;
+            edited[id] = u < 0.02 ? -INFINITY : (float)(u * 40.0 - 6.0);
+            change[n++] = (tn_token_logit){ id, edited[id] };
+        }
+        tn_sample_args args = { .sampling = &settings[round % 3],
+                                .logits = edited,
+                                .vocab = VOCAB,
+                                .mask = round % 2 ? mask : NULL,
+                                .sample = 3,
+                                .position = round };
+        assert_int_equal(tn_sample(&args, scratch, &by_edit, NULL), TN_OK);
+        args.logits = raw;
+        args.change = change;
+        args.n_changes = n;
+
+        assert_int_equal(tn_sample(&args, scratch, &by_change, NULL), TN_OK);
+
+        assert_int_equal(by_change, by_edit);
+    }
+    tn_free(scratch);
+}
+
+static void log_sum_exp_is_the_normaliser_of_the_softmax(void **state)
+{
+    const float thirds[] = { 2.0F, 2.0F, NAN, -INFINITY, 2.0F };
+    const float large[] = { 5000.0F, 4000.0F };
+    const float infinite[] = { 1.0F, INFINITY };
+    const float none[] = { NAN, -INFINITY };
+    float logits[VOCAB];
+    double p = 0.0, log_sum;
+
+    (void)state;
+    assert_true(fabs(tn_log_sum_exp(thirds, 5) - (2.0 + log(3.0))) < 1e-15);
+    assert_true(tn_log_sum_exp(large, 2) == 5000.0);
+    assert_true(tn_log_sum_exp(infinite, 2) == (double)INFINITY);
+    assert_true(tn_log_sum_exp(none, 2) == -(double)INFINITY);
+    fill_logits(logits, VOCAB, 8);
+    log_sum = tn_log_sum_exp(logits, VOCAB);
+    for (int32_t i = 0; i < VOCAB; i++)
+        p += exp((double)logits[i] - log_sum);
+    assert_true(fabs(p - 1.0) < 1e-12);
 }
 
 static void frequencies_follow_the_softmax(void **state)
@@ -264,7 +346,7 @@ static void min_p_drops_what_is_far_below_the_best(void **state)
 static void top_logits_are_sorted_with_ties_to_the_lower_id_and_nan_last(void **state)
 {
     float logits[VOCAB];
-    tn_top_logit top[VOCAB];
+    tn_token_logit top[VOCAB];
 
     (void)state;
     for (int32_t i = 0; i < VOCAB; i++)
@@ -295,6 +377,8 @@ int main(void)
         cmocka_unit_test(an_infinite_logit_wins_every_draw),
         cmocka_unit_test(nothing_to_draw_is_an_error),
         cmocka_unit_test(a_masked_token_is_never_drawn),
+        cmocka_unit_test(changed_logits_draw_as_if_they_were_the_raw_ones),
+        cmocka_unit_test(log_sum_exp_is_the_normaliser_of_the_softmax),
         cmocka_unit_test(frequencies_follow_the_softmax),
         cmocka_unit_test(top_k_keeps_exactly_the_k_best_with_ties_to_the_lower_id),
         cmocka_unit_test(top_p_keeps_the_smallest_set_that_reaches_it),

@@ -49,7 +49,7 @@ typedef struct tn_record {
     char error[256];
     float *prompt_logits; /* [TN_PROMPT][vocab] */
     float *logits;        /* sample 0: [TN_MAX_NEW][vocab] */
-    tn_top_logit top[TN_MAX_NEW][3];
+    tn_token_logit top[TN_MAX_NEW][3];
     float logit[TN_MAX_NEW];
     tn_engine *engine;
     uint64_t engine_id;
