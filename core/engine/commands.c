@@ -323,21 +323,27 @@ static void admit(tn_engine *engine, tn_engine_job *job, bool stop)
         tn_engine_finish_all(engine, job, TN_FINISH_ERROR, &err);
 }
 
-/* Live jobs that somebody flagged, as a list; the flags are taken over. Called with the lock held.
- */
+/* Live jobs that somebody flagged, as a list; the flags are taken over. Those that came in since
+ * the queue was taken stand in the next queue too, so they keep theirs until they are admitted.
+ * Called with the lock held. */
 static tn_engine_job *take_flags(tn_engine *engine)
 {
     tn_engine_job *todo = NULL;
+    bool kept = false;
     for (tn_engine_job *job = engine->live; job && engine->has_flags; job = job->next) {
         if (!job->cancel && !job->preempt)
             continue;
+        if (!job->admitted) {
+            kept = true;
+            continue;
+        }
         job->todo_cancel = job->cancel;
         job->todo_preempt = job->preempt;
         job->cancel = job->preempt = false;
         job->next_todo = todo;
         todo = job;
     }
-    engine->has_flags = false;
+    engine->has_flags = kept;
     return todo;
 }
 
