@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes into the profile, key by key: the walk over the table, and the keys that hold lists and
  * maps. */
-#include "core/base/glob.h"
+#include "runtime/nearest_name.h"
 #include "runtime/profile_internal.h"
 
 #include <stdio.h>

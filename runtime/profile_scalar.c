@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keys with one value: each type of the table that is a scalar has one function here. */
-#include "core/base/glob.h"
+#include "runtime/nearest_name.h"
 #include "runtime/profile_internal.h"
 
 #include <stdio.h>

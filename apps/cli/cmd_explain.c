@@ -3,7 +3,7 @@
  * crossings; or the graph itself. */
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
-#include "core/exec/memory_plan.h"
+#include "runtime/reports.h"
 #include "runtime/setup.h"
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ static tn_status explain_memory(const tn_setup *s, tn_strbuf *out, tn_error *err
     TN_TRY(tn_setup_kv_bytes(s, &kv_bytes, err));
     TN_TRY(tn_memory_plan_make(s->binding, false, &plan, err));
     tn_strbuf_puts(out, "\n");
-    tn_memory_plan_dump(&plan, s->binding, out);
+    tn_report_memory_plan(&plan, s->binding, out);
     tn_memory_plan_deinit(&plan);
     char text[32];
     uint64_t token_bytes = 0;
@@ -62,11 +62,11 @@ int tn_cmd_explain(const tn_cli_options *o)
     if (status)
         return tn_cli_error(status, &err);
     if (o->dot) {
-        tn_graph_dump_dot(&setup.graph, &out);
+        tn_report_graph_dot(&setup.graph, &out);
     } else if (o->graph) {
-        tn_graph_dump_text(&setup.graph, &out);
+        tn_report_graph(&setup.graph, &out);
     } else if (!o->json) {
-        tn_binding_explain(&setup.bind_args, setup.binding, &out);
+        tn_report_binding(&setup.bind_args, setup.binding, &out);
         status = explain_memory(&setup, &out, &err);
     }
     if (status)

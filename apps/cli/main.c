@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
-#include "core/base/glob.h"
 #include "core/base/log.h"
+#include "runtime/nearest_name.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/cli/options.h"
 
-#include "core/base/glob.h"
+#include "runtime/nearest_name.h"
 
 #include <errno.h>
 #include <math.h>

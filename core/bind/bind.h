@@ -89,7 +89,4 @@ int32_t tn_binding_edge_dtype(const tn_binding *binding, int32_t edge, int32_t d
  */
 uint64_t tn_kv_block_bytes(const char *format, int32_t kv_heads, int32_t head_dim, int32_t block_tokens);
 
-/** Table for people: node, op, plugin, kernel, layout, weight and workspace bytes; why earlier plugins said no; crossings with bytes a token. */
-void tn_binding_explain(const tn_bind_args *args, const tn_binding *binding, tn_strbuf *out);
-
 #endif

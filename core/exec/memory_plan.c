@@ -3,7 +3,6 @@
 
 #include "core/base/alloc.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 enum { ROW_BYTES = 16, BUFFER_BYTES = 256 };
@@ -258,18 +257,4 @@ void tn_memory_plan_deinit(tn_memory_plan *plan)
     for (int32_t d = 0; d < TN_MAX_DOMAINS; d++)
         tn_free(plan->place[d]);
     *plan = (tn_memory_plan){ 0 };
-}
-
-void tn_memory_plan_dump(const tn_memory_plan *plan, const tn_binding *binding, tn_strbuf *out)
-{
-    for (int32_t d = 0; d < binding->n_domains; d++) {
-        tn_strbuf_printf(out, "activations in %s: %" PRIu64 " bytes, %" PRIu64 " without sharing\n",
-                         binding->device[d].domain->name, plan->arena_bytes[d], plan->sum_bytes[d]);
-        for (int32_t e = 0; e < binding->graph->n_edges; e++) {
-            const tn_edge_place *place = &plan->place[d][e];
-            if (place->bytes > 0)
-                tn_strbuf_printf(out, "  %12" PRIu64 " %12" PRIu64 "  %s\n", place->offset,
-                                 place->bytes, binding->graph->edge[e].name);
-        }
-    }
 }

@@ -28,6 +28,5 @@ bool tn_node_is_wanted(const tn_graph *graph, const tn_bound_node *node);
 /** keep_all: nothing shares or aliases (taps, check). */
 tn_status tn_memory_plan_make(const tn_binding *binding, bool keep_all, tn_memory_plan *out, tn_error *err) TN_MUST_USE;
 void tn_memory_plan_deinit(tn_memory_plan *plan);
-void tn_memory_plan_dump(const tn_memory_plan *plan, const tn_binding *binding, tn_strbuf *out);
 
 #endif

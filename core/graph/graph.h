@@ -99,8 +99,4 @@ void tn_build_argmax(tn_graph *g, const char *name, int32_t logits);
 /** Rank-3 view [M, heads, width / heads] of a rank-2 edge or view. */
 int32_t tn_build_heads(tn_graph *g, int32_t edge, int32_t heads);
 
-/** One line a node, or Graphviz DOT. */
-void tn_graph_dump_text(const tn_graph *g, tn_strbuf *out);
-void tn_graph_dump_dot(const tn_graph *g, tn_strbuf *out);
-
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The binder: KV pools, and devices that refuse, fall back or are not there. */
+#include "runtime/reports.h"
 #include "tests/core/bind_fixture.h"
 
 #include <setjmp.h>
@@ -165,7 +166,7 @@ static void a_node_the_device_refuses_runs_on_the_fallback_and_its_crossings_are
     assert_int_equal(node_at(f, "layer.0.down")->domain, 0);
     assert_int_equal(node_at(f, "layer.0.down")->node.in_dtype[0], TN_F16);
     assert_non_null(strstr(f->log, "1 of 16 nodes run on the host"));
-    tn_binding_explain(&f->args, f->binding, &text);
+    tn_report_binding(&f->args, f->binding, &text);
     assert_non_null(strstr(tn_strbuf_text(&text), "gpu: it refuses layer.1.down"));
     /* glu's 96 halves and the residual stream's 64 floats go over, 64 floats come back */
     assert_non_null(strstr(tn_strbuf_text(&text), "for layer.1.down, 192 bytes a token"));
@@ -250,7 +251,7 @@ static void cpu_refs_kernels_bind_on_the_simulated_device(void **state)
 
     assert_node(f, "layer.0.gate_up", "norm_linear_glu", "simdev");
     assert_true(node_at(f, "layer.0.gate_up")->plan.weight_bytes > 0);
-    tn_binding_explain(&f->args, f->binding, &text);
+    tn_report_binding(&f->args, f->binding, &text);
     assert_non_null(strstr(tn_strbuf_text(&text), "simdev.norm_linear_glu"));
     assert_null(strstr(tn_strbuf_text(&text), "crossings"));
     assert_false(text.failed);

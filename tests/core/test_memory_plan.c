@@ -2,6 +2,7 @@
 /* Properties that every plan must have, on a real binding, and aliasing on a hand-made one. */
 #include "core/base/alloc.h"
 #include "core/exec/memory_plan.h"
+#include "runtime/reports.h"
 #include "tests/support/rig.h"
 #include "tests/support/temp_dir.h"
 
@@ -243,7 +244,7 @@ static void the_dump_names_edges_and_totals(void **state)
     (void)state;
     tn_rig_open(&rig, &o);
     tn_memory_plan plan = make_plan(rig.binding, false);
-    tn_memory_plan_dump(&plan, rig.binding, &out);
+    tn_report_memory_plan(&plan, rig.binding, &out);
     assert_non_null(strstr(tn_strbuf_text(&out), "activations in host: "));
     assert_non_null(strstr(tn_strbuf_text(&out), "  embed\n"));
     tn_strbuf_deinit(&out);

@@ -143,7 +143,18 @@ class Text(Tree):
 
 
 class Core(Tree):
-    def test_the_size_limit_counts_every_line(self):
+    def test_comments_and_blank_lines_are_not_code(self):
+        text = """/* one
+two */
+int a; /* after code */ // and more
+
+const char *s = "/* no comment", c = '"'; /* begins here
+ends here */ int b;
+   // alone
+"""
+        self.assertEqual(check_core.code_lines(text), 3)
+
+    def test_the_size_limit_is_exact(self):
         lines = check_core.check_size(self.root)[1]
         self.assertEqual(check_core.check_size(self.root, lines)[0], [])
         self.assertEqual(len(check_core.check_size(self.root, lines - 1)[0]), 1)

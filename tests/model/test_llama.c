@@ -2,6 +2,7 @@
 /* The graph of the Llama family: what is built from a description, and what is refused. The weights
  * here have shapes but no values. */
 #include "model/arch/arch.h"
+#include "runtime/reports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -261,8 +262,8 @@ static void dumps_name_every_node(void **state)
     tn_strbuf text = TN_STRBUF(1 << 20), dot = TN_STRBUF(1 << 20);
     (void)state;
     assert_int_equal(build(&desc, &f, 0, &g, NULL), TN_OK);
-    tn_graph_dump_text(&g, &text);
-    tn_graph_dump_dot(&g, &dot);
+    tn_report_graph(&g, &text);
+    tn_report_graph_dot(&g, &dot);
     for (int32_t i = 0; i < g.n_nodes; i++) {
         assert_non_null(strstr(tn_strbuf_text(&text), g.node[i].path));
         assert_non_null(strstr(tn_strbuf_text(&dot), g.node[i].path));

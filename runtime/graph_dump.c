@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/graph/graph.h"
+#include "runtime/reports.h"
 
 static const char *class_name(int32_t cls)
 {
@@ -26,7 +26,7 @@ static void put_edge(const tn_graph *g, int32_t id, tn_strbuf *out)
         tn_strbuf_printf(out, "%d]", (int)e->width);
 }
 
-void tn_graph_dump_text(const tn_graph *g, tn_strbuf *out)
+void tn_report_graph(const tn_graph *g, tn_strbuf *out)
 {
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const tn_graph_node *node = &g->node[i];
@@ -49,7 +49,7 @@ void tn_graph_dump_text(const tn_graph *g, tn_strbuf *out)
 }
 
 /* Paths come from the architecture's own names, so they need no quoting beyond the quotes. */
-void tn_graph_dump_dot(const tn_graph *g, tn_strbuf *out)
+void tn_report_graph_dot(const tn_graph *g, tn_strbuf *out)
 {
     tn_strbuf_puts(out, "digraph model {\n  node [shape=box];\n");
     for (int32_t i = 0; i < g->n_nodes; i++)

@@ -2,6 +2,7 @@
 /* The binding for people: an aligned table, the refusals of plugins that come earlier, the KV pool,
  * the crossings. */
 #include "core/bind/binder.h"
+#include "runtime/reports.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,7 +132,7 @@ static void put_crossings(const tn_binding *binding, tn_strbuf *out)
         tn_strbuf_printf(out, "  %d crossings, %" PRIu64 " bytes a token\n", (int)n, total);
 }
 
-void tn_binding_explain(const tn_bind_args *args, const tn_binding *binding, tn_strbuf *out)
+void tn_report_binding(const tn_bind_args *args, const tn_binding *binding, tn_strbuf *out)
 {
     tn_binder b;
     tn_binding copy = { .graph = binding->graph };
@@ -147,4 +148,18 @@ void tn_binding_explain(const tn_bind_args *args, const tn_binding *binding, tn_
     }
     put_pools(args, binding, out);
     put_crossings(binding, out);
+}
+
+void tn_report_memory_plan(const tn_memory_plan *plan, const tn_binding *binding, tn_strbuf *out)
+{
+    for (int32_t d = 0; d < binding->n_domains; d++) {
+        tn_strbuf_printf(out, "activations in %s: %" PRIu64 " bytes, %" PRIu64 " without sharing\n",
+                         binding->device[d].domain->name, plan->arena_bytes[d], plan->sum_bytes[d]);
+        for (int32_t e = 0; e < binding->graph->n_edges; e++) {
+            const tn_edge_place *place = &plan->place[d][e];
+            if (place->bytes > 0)
+                tn_strbuf_printf(out, "  %12" PRIu64 " %12" PRIu64 "  %s\n", place->offset,
+                                 place->bytes, binding->graph->edge[e].name);
+        }
+    }
 }
