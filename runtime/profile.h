@@ -81,7 +81,9 @@ typedef struct tn_profile_context {
 
 typedef struct tn_profile_generate {
     float temperature, top_p, min_p;
-    int32_t top_k, max_tokens;
+    float repetition_penalty, presence_penalty, frequency_penalty;
+    int32_t top_k, min_tokens, max_tokens;
+    bool ignore_eos;
     bool seed_auto; /* draw a seed for each request */
     uint64_t seed;
     const char *const *stop;

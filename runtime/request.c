@@ -4,19 +4,22 @@
 #include "core/base/alloc.h"
 #include "core/base/hash.h"
 #include "model/text/token_stream.h"
+#include "runtime/logits_processor.h"
 #include "runtime/runtime_internal.h"
 
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
-enum { MAX_SAMPLES = 256, MAX_STOPS = 64, MAX_PIECE_BYTES = 1 << 20 };
+enum { MAX_SAMPLES = 256, MAX_STOPS = 64, MAX_TOP = 1024, MAX_PIECE_BYTES = 1 << 20 };
 
 struct tn_active {
     tn_active *next;
     tn_runtime *rt;
-    uint64_t id;              /* set under the runtime's lock after submit */
-    tn_request_args args;     /* callbacks and flags only; its pointers are not kept */
-    tn_token_stream **stream; /* [n_samples]; NULL entries when text is not wanted */
+    uint64_t id;                    /* set under the runtime's lock after submit */
+    tn_request_args args;           /* callbacks and flags only; its pointers are not kept */
+    tn_token_stream **stream;       /* [n_samples]; NULL entries when text is not wanted */
+    tn_logits_processor *processor; /* NULL: the raw logits are sampled */
     int32_t n_samples, n_left;
     tn_strbuf piece;
 };
@@ -28,6 +31,7 @@ static void free_active(tn_active *a)
     for (int32_t i = 0; a->stream && i < a->n_samples; i++)
         tn_token_stream_destroy(a->stream[i]);
     tn_free(a->stream);
+    tn_logits_processor_destroy(a->processor);
     tn_strbuf_deinit(&a->piece);
     tn_free(a);
 }
@@ -53,26 +57,42 @@ static bool push_text(tn_active *a, const tn_token_event *event)
     return stopped;
 }
 
+static int32_t tell_token(tn_active *a, const tn_token_event *event)
+{
+    tn_alternative top[MAX_TOP];
+    double top_logprob[MAX_TOP];
+    const int32_t n_top = event->n_top < MAX_TOP ? event->n_top : MAX_TOP;
+    for (int32_t i = 0; i < n_top; i++) {
+        top[i] = (tn_alternative){ event->top[i].id, event->top[i].logit };
+        top_logprob[i] = (double)event->top[i].logit - event->log_sum;
+    }
+    const tn_token token = { .size = sizeof token,
+                             .sample = event->sample,
+                             .id = event->id,
+                             .position = event->position,
+                             .logit = event->logit,
+                             .n_top = n_top,
+                             .top = top,
+                             .logprob = (double)event->logit - event->log_sum,
+                             .top_logprob = a->args.logprobs ? top_logprob : NULL };
+    return a->args.on_token(a->args.ctx, &token);
+}
+
 static int32_t on_token(void *ctx, const tn_token_event *event)
 {
     tn_active *a = ctx;
     int32_t verdict = TN_CONTINUE;
-    if (a->args.on_token) {
-        tn_alternative top[1024];
-        const int32_t n_top = event->n_top < 1024 ? event->n_top : 1024;
-        for (int32_t i = 0; i < n_top; i++)
-            top[i] = (tn_alternative){ event->top[i].id, event->top[i].logit };
-        const tn_token token = { .size = sizeof token,
-                                 .sample = event->sample,
-                                 .id = event->id,
-                                 .position = event->position,
-                                 .logit = event->logit,
-                                 .n_top = n_top,
-                                 .top = top };
-        if (a->args.on_token(a->args.ctx, &token))
-            verdict = TN_STOP;
-    }
+    if (a->processor)
+        tn_logits_processor_accept(a->processor, event->sample, event->id);
+    if (a->args.on_token && tell_token(a, event))
+        verdict = TN_STOP;
     return push_text(a, event) ? TN_STOP : verdict;
+}
+
+static const tn_token_logit *adjust(void *ctx, int32_t sample, const float *logits, int32_t *out_n)
+{
+    tn_active *a = ctx;
+    return tn_logits_processor_run(a->processor, sample, logits, out_n);
 }
 
 static void on_prefill(void *ctx, int32_t done, int32_t total)
@@ -142,7 +162,12 @@ void tn_request_defaults(const tn_runtime *rt, tn_request_args *args, uint32_t s
                                    .top_k = g->top_k,
                                    .seed = g->seed_auto ? fresh_seed(args) : g->seed,
                                    .stop = g->stop,
-                                   .n_stops = (int32_t)g->n_stop };
+                                   .n_stops = (int32_t)g->n_stop,
+                                   .ignore_eos = g->ignore_eos,
+                                   .repetition_penalty = g->repetition_penalty,
+                                   .presence_penalty = g->presence_penalty,
+                                   .frequency_penalty = g->frequency_penalty,
+                                   .min_tokens = g->min_tokens };
     memcpy(args, &full, full.size);
 }
 
@@ -157,10 +182,51 @@ static tn_status make_streams(tn_active *a, const tn_request_args *args, tn_erro
                        a->rt->setup.tokenizer_error.text);
     if (!tokenizer || (!args->on_text && args->n_stops == 0))
         return TN_OK;
-    for (int32_t i = 0; i < a->n_samples; i++)
+    for (int32_t i = 0; i < a->n_samples; i++) {
         TN_TRY(tn_token_stream_create(tokenizer, args->stop, (size_t)args->n_stops,
                                       args->special_text != 0, &a->stream[i], err));
+        tn_token_stream_hold_stops(a->stream[i], args->min_tokens);
+    }
     return TN_OK;
+}
+
+/* Ids that end the answer. The model's own count for min_tokens even when they end nothing. */
+static tn_status collect_ends(const tn_runtime *rt, const tn_request_args *args, bool with_model,
+                              tn_ids *out, tn_error *err)
+{
+    const tn_tokenizer *t = rt->setup.tokenizer;
+    const tn_ids *model = t && with_model ? tn_tokenizer_stop_ids(t) : NULL;
+    for (size_t i = 0; model && i < model->n; i++)
+        TN_TRY(tn_ids_append(out, model->id[i], err));
+    for (int32_t i = 0; i < args->n_stop_ids; i++)
+        TN_TRY(tn_ids_append(out, args->stop_id[i], err));
+    return TN_OK;
+}
+
+static tn_status make_processor(tn_active *a, const tn_request_args *args, const tn_ids *prompt,
+                                tn_error *err)
+{
+    const tn_runtime *rt = a->rt;
+    tn_ids ends = { 0 };
+    tn_status status = collect_ends(rt, args, true, &ends, err);
+    const tn_logits_settings settings = { .repetition_penalty = args->repetition_penalty,
+                                          .frequency_penalty = args->frequency_penalty,
+                                          .presence_penalty = args->presence_penalty,
+                                          .min_tokens = args->min_tokens,
+                                          .bias = args->logit_bias,
+                                          .n_bias = args->n_logit_bias,
+                                          .end_id = ends.id,
+                                          .n_end_ids = (int32_t)ends.n,
+                                          .prompt = prompt->id,
+                                          .n_prompt = (int32_t)prompt->n,
+                                          .n_samples = a->n_samples,
+                                          .max_tokens = args->max_tokens,
+                                          .room = rt->setup.context - (int32_t)prompt->n,
+                                          .vocab = rt->setup.desc.vocab };
+    if (!status)
+        status = tn_logits_processor_create(&settings, &a->processor, err);
+    tn_ids_deinit(&ends);
+    return status;
 }
 
 static tn_status check_args(const tn_request_args *args, tn_error *err)
@@ -171,19 +237,22 @@ static tn_status check_args(const tn_request_args *args, tn_error *err)
     if (args->n_stops < 0 || args->n_stops > MAX_STOPS)
         return tn_fail(err, TN_INVALID, "a request has %d stop strings; up to %d are allowed",
                        (int)args->n_stops, MAX_STOPS);
-    if (args->n_top < 0 || args->n_top > 1024)
-        return tn_fail(err, TN_INVALID, "n_top is %d; 0 to 1024 are allowed", (int)args->n_top);
+    if (args->n_stop_ids < 0 || args->n_stop_ids > MAX_STOPS ||
+        (args->n_stop_ids && !args->stop_id))
+        return tn_fail(err, TN_INVALID, "a request has %d stop ids; up to %d are allowed",
+                       (int)args->n_stop_ids, MAX_STOPS);
+    if (args->n_top < 0 || args->n_top > MAX_TOP)
+        return tn_fail(err, TN_INVALID, "n_top is %d; 0 to %d are allowed", (int)args->n_top,
+                       MAX_TOP);
     return TN_OK;
 }
 
 /* The id is known only after submit, and the request may end before that: it is published under the
  * lock. */
 static tn_status submit(tn_active *a, const tn_request_args *args, const tn_ids *prompt,
-                        uint64_t *out_id, tn_error *err)
+                        const tn_ids *ends, uint64_t *out_id, tn_error *err)
 {
     tn_runtime *rt = a->rt;
-    const tn_tokenizer *t = rt->setup.tokenizer;
-    const tn_ids *stops = t && !args->ignore_eos ? tn_tokenizer_stop_ids(t) : NULL;
     const tn_engine_request request = { .prompt = prompt->id,
                                         .n_prompt = (int32_t)prompt->n,
                                         .max_tokens = args->max_tokens,
@@ -193,12 +262,14 @@ static tn_status submit(tn_active *a, const tn_request_args *args, const tn_ids 
                                                       .top_p = args->top_p,
                                                       .min_p = args->min_p,
                                                       .seed = args->seed },
-                                        .stop_id = stops ? stops->id : NULL,
-                                        .n_stop_ids = stops ? (int32_t)stops->n : 0,
+                                        .stop_id = ends->id,
+                                        .n_stop_ids = (int32_t)ends->n,
                                         .n_top = args->n_top < rt->setup.desc.vocab
                                                      ? args->n_top
                                                      : rt->setup.desc.vocab,
+                                        .log_sum = args->logprobs != 0,
                                         .ctx = a,
+                                        .adjust = a->processor ? adjust : NULL,
                                         .on_token = on_token,
                                         .on_prefill = on_prefill,
                                         .on_finish = on_finish };
@@ -218,6 +289,7 @@ tn_status tn_request_submit(tn_runtime *rt, const tn_request_args *given, uint64
 {
     tn_request_args args;
     tn_ids prompt = { 0 };
+    tn_ids ends = { 0 };
     *out_id = 0;
     if (!given || given->size < sizeof(uint32_t))
         return tn_fail(err, TN_INVALID,
@@ -236,8 +308,13 @@ tn_status tn_request_submit(tn_runtime *rt, const tn_request_args *given, uint64
     if (!status)
         status = tn_prompt_ids(rt, &args, &prompt, err);
     if (!status)
-        status = submit(a, &args, &prompt, out_id, err);
+        status = make_processor(a, &args, &prompt, err);
+    if (!status)
+        status = collect_ends(rt, &args, !args.ignore_eos, &ends, err);
+    if (!status)
+        status = submit(a, &args, &prompt, &ends, out_id, err);
     tn_ids_deinit(&prompt);
+    tn_ids_deinit(&ends);
     if (status)
         free_active(a);
     return status;

@@ -74,6 +74,10 @@ typedef struct tn_token {
     float logit;
     int32_t n_top;
     const tn_alternative *top; /* [n_top], best first */
+    /* With tn_request_args.logprobs, else NAN and NULL: the log softmax of the raw logits, before
+     * penalties and temperature, in double precision. */
+    double logprob;
+    const double *top_logprob; /* [n_top] */
 } tn_token;
 
 enum { TN_DONE_STOP = 1, TN_DONE_LENGTH = 2, TN_DONE_CANCELLED = 3, TN_DONE_FAILED = 4 };
@@ -85,6 +89,11 @@ typedef struct tn_result {
     double prefill_s, decode_s;
     const char *error; /* with TN_DONE_FAILED, else NULL */
 } tn_result;
+
+typedef struct tn_logit_bias {
+    int32_t id;
+    float bias; /* -100..100, added to the raw logit */
+} tn_logit_bias;
 
 typedef struct tn_request_args {
     uint32_t size;
@@ -115,6 +124,16 @@ typedef struct tn_request_args {
                     size_t n); /* whole UTF-8 characters, not NUL-terminated */
     void (*on_prefill)(void *ctx, int32_t done, int32_t total);
     void (*on_done)(void *ctx, const tn_result *result); /* once a sample, its last callback */
+    /* More of sampling; docs/sampling.md has formulas and order. */
+    float repetition_penalty;                  /* 0.01..100, over prompt and answer; 1 = off */
+    float presence_penalty, frequency_penalty; /* -2..2, over the answer; 0 = off */
+    int32_t min_tokens;   /* end tokens, stop ids and stop strings do not count before that many */
+    int32_t n_logit_bias; /* 0..1024 */
+    int32_t n_stop_ids;   /* 0..64 */
+    int32_t logprobs;     /* 1: log probabilities with each token, and its n_top alternatives */
+    const tn_logit_bias *logit_bias; /* [n_logit_bias], ids differ */
+    const int32_t *stop_id; /* [n_stop_ids] end the answer as the model's end tokens do, also with
+                               ignore_eos */
 } tn_request_args;
 
 /** Fill *args with the profile's `generate` section and neutral values; size is sizeof *args of the

@@ -21,6 +21,7 @@ struct tn_token_stream {
     tn_strbuf raw;  /* decoded bytes; between calls at most the beginning of one character */
     tn_strbuf text; /* valid UTF-8 not yet shown; between calls a proper prefix of a stop string, or
                        empty */
+    int32_t n_held; /* ids to come that complete no stop string */
     size_t n_stops, max_stop_bytes;
     struct {
         char *text; /* owned */
@@ -70,6 +71,11 @@ tn_status tn_token_stream_create(const tn_tokenizer *t, const char *const *stops
     else
         *out = s;
     return st;
+}
+
+void tn_token_stream_hold_stops(tn_token_stream *s, int32_t n_ids)
+{
+    s->n_held = n_ids;
 }
 
 void tn_token_stream_destroy(tn_token_stream *s)
@@ -156,6 +162,8 @@ static tn_status advance(tn_token_stream *s, bool at_end, tn_strbuf *out, tn_err
 {
     size_t checked = s->text.len;
     move_characters(s, at_end);
+    if (s->n_held > 0)
+        checked = s->text.len;
     if (s->raw.failed || s->text.failed)
         return tn_fail_memory(err, "the text of tokens");
     size_t n_show = find_stop(s, checked, &s->stopped);
@@ -177,6 +185,7 @@ tn_status tn_token_stream_push(tn_token_stream *s, int32_t id, tn_strbuf *out, b
         return TN_OK;
     TN_TRY(tn_tokenizer_decode_step(s->tokenizer, id, s->special, &s->begun, &s->raw, err));
     TN_TRY(advance(s, false, out, err));
+    s->n_held -= s->n_held > 0;
     *out_stopped = s->stopped;
     return TN_OK;
 }

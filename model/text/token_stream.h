@@ -19,6 +19,9 @@ typedef struct tn_token_stream tn_token_stream;
  */
 tn_status tn_token_stream_create(const tn_tokenizer *t, const char *const *stops, size_t n_stops,
                                  bool special, tn_token_stream **out, tn_error *err) TN_MUST_USE;
+/** Before the first push: a stop string that completes within the first n_ids ids is text like any
+ * other (min_tokens). */
+void tn_token_stream_hold_stops(tn_token_stream *s, int32_t n_ids);
 /**
  * Add one id. Appends what can be shown now to *out. *out_stopped becomes true when a stop string
  * has completed, and stays so; later ids are ignored. After an error the stream can only be

@@ -97,8 +97,7 @@ static void a_text_that_is_not_plain_yaml_is_refused(void **state)
 static void an_unknown_key_names_the_nearest_known_one(void **state)
 {
     static const wrong_text rows[] = {
-        { "model: m\nmodle: x\n",
-          "p.yaml:2:1: unknown key \"modle\", did you mean \"model\"" },
+        { "model: m\nmodle: x\n", "p.yaml:2:1: unknown key \"modle\", did you mean \"model\"" },
         { "model: m\ntemperature: 1\n",
           "p.yaml:2:1: unknown key \"temperature\", did you mean \"generate.temperature\"" },
         { "model: m\nzzzzqqq: 1\n",
@@ -108,6 +107,7 @@ static void an_unknown_key_names_the_nearest_known_one(void **state)
           "p.yaml:3:3: unknown key \"fromat\" in kv, did you mean \"kv.format\"" },
         { "model: m\ngenerate: {top_p: 1,5}\n",
           "p.yaml:2:21: unknown key \"5\" in generate; known: temperature, top_p, top_k, min_p, "
+          "repetition_penalty, presence_penalty, frequency_penalty, min_tokens, ignore_eos, "
           "max_tokens, seed, stop" },
         { "model: m\nplugins: [{name: a, pth: /x}]\n",
           "p.yaml:2:21: unknown key \"pth\" in plugins[], did you mean \"plugins[].path\"" },
