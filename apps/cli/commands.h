@@ -7,6 +7,7 @@
 #include "apps/cli/options.h"
 
 int tn_cmd_run(const tn_cli_options *options);
+int tn_cmd_chat(const tn_cli_options *options);
 int tn_cmd_inspect(const tn_cli_options *options);
 int tn_cmd_tokenize(const tn_cli_options *options);
 int tn_cmd_plugins(const tn_cli_options *options);

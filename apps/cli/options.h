@@ -34,6 +34,8 @@ typedef struct tn_cli_options {
     bool has_max_tokens, has_top_k, has_temperature, has_top_p, has_min_p, has_seed, has_top_logits;
     bool greedy, chat, raw, ignore_eos;
     tn_cli_list stop;
+    /* chat */
+    const char *system;
     /* tokenize */
     bool no_special, decode;
     /* explain */

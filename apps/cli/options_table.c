@@ -6,6 +6,7 @@
 
 const tn_cli_command tn_cli_commands[] = {
     { "run", "", 0, 0, "complete one prompt", tn_cmd_run },
+    { "chat", "", 0, 0, "talk with a model at the terminal, or turn by turn from a pipe", tn_cmd_chat },
     { "inspect", "PATH", 1, 1, "tell what a model file is; reads metadata only", tn_cmd_inspect },
     { "tokenize", "", 0, 0, "turn the text on stdin into ids, or ids into text", tn_cmd_tokenize },
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
@@ -16,7 +17,8 @@ const tn_cli_command tn_cli_commands[] = {
 };
 
 #define FIELD(field) offsetof(tn_cli_options, field)
-#define MODEL_COMMANDS " run tokenize explain plugins "
+#define GENERATE " run chat " /* how answers are drawn; /set of chat changes these too */
+#define MODEL_COMMANDS " run chat tokenize explain plugins "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -24,8 +26,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
     { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "model file (GGUF), in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
-    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run explain plugins ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
-    { "threads", 0, TN_CLI_INT, "N", " run explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
+    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat explain plugins ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
+    { "threads", 0, TN_CLI_INT, "N", " run chat explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
     { "quiet", 'q', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(quiet), 0, "no progress, no statistics, only results and errors" },
     { "verbose", 'v', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(verbose), 0, "also say what is being done" },
     { "json", 0, TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(json), 0, "print results as JSON" },
@@ -34,18 +36,20 @@ const tn_cli_option tn_cli_option_table[] = {
     { "prompt", 'p', TN_CLI_STRING, "TEXT", " run ", 0, 0, FIELD(prompt), 0, "the prompt" },
     { "file", 0, TN_CLI_STRING, "FILE", " run ", 0, 0, FIELD(file), 0, "read the prompt from a file; - is stdin" },
     { "ids", 0, TN_CLI_STRING, "1,2,3", " run ", 0, 0, FIELD(ids), 0, "the prompt as token ids; nothing is added to it" },
-    { "max-tokens", 'n', TN_CLI_INT, "N", " run ", 1, INT32_MAX, FIELD(max_tokens), FIELD(has_max_tokens), "at most N new tokens" },
-    { "greedy", 0, TN_CLI_FLAG, NULL, " run ", 0, 0, FIELD(greedy), 0, "always the most likely token (temperature 0)" },
-    { "temperature", 0, TN_CLI_REAL, "X", " run ", 0, 0, FIELD(temperature), FIELD(has_temperature), "0 is greedy; higher is more varied" },
-    { "top-k", 0, TN_CLI_INT, "N", " run ", 0, INT32_MAX, FIELD(top_k), FIELD(has_top_k), "draw from the N most likely tokens; 0 is off" },
-    { "top-p", 0, TN_CLI_REAL, "X", " run ", 0, 0, FIELD(top_p), FIELD(has_top_p), "draw from the most likely tokens that hold X of the probability" },
-    { "min-p", 0, TN_CLI_REAL, "X", " run ", 0, 0, FIELD(min_p), FIELD(has_min_p), "drop tokens below X times the best one's probability" },
-    { "seed", 0, TN_CLI_UINT64, "N", " run ", 0, 0, FIELD(seed), FIELD(has_seed), "seed of the random numbers: same seed, same text" },
-    { "stop", 0, TN_CLI_REPEATED, "TEXT", " run ", 0, 0, FIELD(stop), 0, "end before this text; may be repeated" },
+    { "max-tokens", 'n', TN_CLI_INT, "N", GENERATE, 1, INT32_MAX, FIELD(max_tokens), FIELD(has_max_tokens), "at most N new tokens" },
+    { "greedy", 0, TN_CLI_FLAG, NULL, GENERATE, 0, 0, FIELD(greedy), 0, "always the most likely token (temperature 0)" },
+    { "temperature", 0, TN_CLI_REAL, "X", GENERATE, 0, 0, FIELD(temperature), FIELD(has_temperature), "0 is greedy; higher is more varied" },
+    { "top-k", 0, TN_CLI_INT, "N", GENERATE, 0, INT32_MAX, FIELD(top_k), FIELD(has_top_k), "draw from the N most likely tokens; 0 is off" },
+    { "top-p", 0, TN_CLI_REAL, "X", GENERATE, 0, 0, FIELD(top_p), FIELD(has_top_p), "draw from the most likely tokens that hold X of the probability" },
+    { "min-p", 0, TN_CLI_REAL, "X", GENERATE, 0, 0, FIELD(min_p), FIELD(has_min_p), "drop tokens below X times the best one's probability" },
+    { "seed", 0, TN_CLI_UINT64, "N", GENERATE, 0, 0, FIELD(seed), FIELD(has_seed), "seed of the random numbers: same seed, same text" },
+    { "stop", 0, TN_CLI_REPEATED, "TEXT", GENERATE, 0, 0, FIELD(stop), 0, "end before this text; may be repeated" },
     { "chat", 0, TN_CLI_FLAG, NULL, " run ", 0, 0, FIELD(chat), 0, "the prompt is a user's turn (default when the model has a chat template)" },
     { "raw", 0, TN_CLI_FLAG, NULL, " run ", 0, 0, FIELD(raw), 0, "the prompt is text to continue" },
-    { "ignore-eos", 0, TN_CLI_FLAG, NULL, " run ", 0, 0, FIELD(ignore_eos), 0, "do not stop at the model's end tokens" },
+    { "ignore-eos", 0, TN_CLI_FLAG, NULL, GENERATE, 0, 0, FIELD(ignore_eos), 0, "do not stop at the model's end tokens" },
     { "top-logits", 0, TN_CLI_INT, "K", " run ", 1, 1024, FIELD(top_logits), FIELD(has_top_logits), "report the K best raw logits of each step" },
+
+    { "system", 0, TN_CLI_STRING, "TEXT", " chat ", 0, 0, FIELD(system), 0, "the system message" },
 
     { "no-special", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(no_special), 0, "add no BOS and do not read special tokens in the text" },
     { "decode", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(decode), 0, "ids on stdin to text on stdout" },
