@@ -166,6 +166,67 @@ static void overlapping_stop_strings_cut_where_the_first_completes(void **state)
     tn_tokenizer_destroy(t);
 }
 
+static void stop_string_that_begins_another_cuts_first(void **state)
+{
+    (void)state;
+    const char *const stops[] = { "ab", "abc" };
+    tn_tokenizer *t = create_bytes();
+    tn_token_stream *s = open_stream(t, stops, 2);
+
+    expect_push(s, 'x', "x");
+    expect_push(s, 'a', "");
+    expect_push(s, 'b', "!"); /* "abc" can never complete */
+    expect_finish(s, "");
+    tn_tokenizer_destroy(t);
+}
+
+static void stop_string_completes_with_the_last_byte_of_a_character(void **state)
+{
+    (void)state;
+    const char *const stops[] = { "\xE2\x82\xAC" };
+    tn_tokenizer *t = create_bytes();
+    tn_token_stream *s = open_stream(t, stops, 1);
+
+    expect_push(s, 'a', "a");
+    expect_push(s, 0xE2, "");
+    expect_push(s, 0x82, "");
+    expect_push(s, 0xAD, "\xE2\x82\xAD"); /* another character */
+    expect_push(s, 0xE2, "");
+    expect_push(s, 0x82, "");
+    expect_push(s, 0xAC, "!");
+    expect_finish(s, "");
+    tn_tokenizer_destroy(t);
+}
+
+static void held_stop_strings_are_text_until_min_tokens(void **state)
+{
+    (void)state;
+    const char *const stops[] = { "##" };
+    tn_tokenizer *t = create_bytes();
+    tn_token_stream *s = open_stream(t, stops, 1);
+
+    tn_token_stream_hold_stops(s, 3);
+    expect_push(s, '#', "");
+    expect_push(s, '#', "#"); /* text, but its end may begin one */
+    expect_push(s, 'a', "#a");
+    expect_push(s, '#', "");
+    expect_push(s, '#', "!");
+    expect_finish(s, "");
+
+    s = open_stream(t, stops, 1);
+    tn_token_stream_hold_stops(s, 1);
+    expect_push(s, '#', "");
+    expect_push(s, '#', "!"); /* completes after min_tokens, though it began before */
+    expect_finish(s, "");
+
+    s = open_stream(t, stops, 1);
+    tn_token_stream_hold_stops(s, 9);
+    expect_push(s, '#', "");
+    expect_push(s, '#', "#");
+    expect_finish(s, "#"); /* the answer ended before min_tokens */
+    tn_tokenizer_destroy(t);
+}
+
 static void control_tokens_show_only_when_asked(void **state)
 {
     (void)state;
@@ -343,6 +404,9 @@ int main(void)
         cmocka_unit_test(stop_string_inside_one_token_cuts_it),
         cmocka_unit_test(held_back_text_comes_out_at_the_end),
         cmocka_unit_test(overlapping_stop_strings_cut_where_the_first_completes),
+        cmocka_unit_test(stop_string_that_begins_another_cuts_first),
+        cmocka_unit_test(stop_string_completes_with_the_last_byte_of_a_character),
+        cmocka_unit_test(held_stop_strings_are_text_until_min_tokens),
         cmocka_unit_test(control_tokens_show_only_when_asked),
         cmocka_unit_test(first_blank_of_sentencepiece_is_dropped_as_decode_does),
         cmocka_unit_test(random_streams_equal_the_whole_text_and_show_whole_characters),
