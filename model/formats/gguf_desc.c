@@ -184,7 +184,7 @@ static void read_freq_factors(reader *r, tn_rope_desc *rope)
     const tn_gguf_tensor *t = tn_gguf_find_tensor(r->g, "rope_freqs.weight");
     if (!t || r->status)
         return;
-    if (t->format->group || t->n_dims != 1 || t->dim[0] != (uint64_t)rope->rotary_dim / 2) {
+    if (t->format->block_elements > 1 || t->n_dims != 1 || t->dim[0] != (uint64_t)rope->rotary_dim / 2) {
         fail(r, TN_INVALID,
              "tensor rope_freqs.weight has %" PRIu64
              " columns of type %s; a vector of %d plain values is needed",

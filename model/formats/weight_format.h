@@ -17,7 +17,7 @@ typedef struct tn_weight_format {
     uint32_t block_elements; /* a row is a whole number of blocks */
     uint32_t block_bytes;
     const char *wfmt; /* canonical format id */
-    int32_t group;    /* columns of a group; 0: plain */
+    int32_t group;    /* columns that share a scale; 0: plain */
     int32_t values;   /* 1: decodes to f32 values, else to codes, scale and zero */
     /** n_blocks consecutive blocks to the start of the arrays of `out` (see tn_row_buffer); NULL:
      * not read. */
@@ -39,6 +39,8 @@ void tn_encode_f16(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_bf16(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q4_0(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q4_1(const float *values, size_t n_blocks, uint8_t *bytes);
+void tn_encode_q5_0(const float *values, size_t n_blocks, uint8_t *bytes);
+void tn_encode_q5_1(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q8_0(const float *values, size_t n_blocks, uint8_t *bytes);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { F32 = 0, Q4_0 = 2, Q5_K = 13 };
+enum { F32 = 0, Q4_0 = 2, IQ3_S = 21 };
 enum { N_TRUNCATIONS = 200, N_FLIPS = 2000 };
 
 /* ---- bytes by hand ---- */
@@ -277,7 +277,7 @@ static void columns_no_blocks(raw *r)
 }
 static void type_known_unread(raw *r)
 {
-    one_tensor(r, 256, 1, Q5_K, 0);
+    one_tensor(r, 256, 1, IQ3_S, 0);
 }
 static void type_unknown(raw *r)
 {
@@ -386,7 +386,7 @@ static const struct {
     { "offset_wraps", offset_wraps, TN_INVALID, "reaches past" },
     { "offset_unaligned", offset_unaligned, TN_INVALID, "alignment" },
     { "columns_no_blocks", columns_no_blocks, TN_INVALID, "33 columns" },
-    { "type_known_unread", type_known_unread, TN_UNSUPPORTED, "Q5_K" },
+    { "type_known_unread", type_known_unread, TN_UNSUPPORTED, "IQ3_S" },
     { "type_unknown", type_unknown, TN_UNSUPPORTED, "4711" },
     { "overlap", overlap, TN_INVALID, "tensors a and b overlap" },
     { "name_twice", name_twice, TN_INVALID, "two tensors have the name t" },
