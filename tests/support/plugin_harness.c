@@ -4,6 +4,7 @@
 #include "core/base/alloc.h"
 #include "plugins/common/half.h"
 #include "plugins/cpu-ref/kernels.h"
+#include "plugins/cpu-simd/kernels.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -77,24 +78,57 @@ static void host_release(void *ctx, void *block)
     tn_free(block);
 }
 
-void harness_open(harness *h, int32_t n_workers)
+static const char *host_option(void *ctx, const char *key)
 {
-    tn_error err = { 0 };
+    const char *const *option = ((const harness *)ctx)->options;
+    for (; option && *option; option += 2)
+        if (strcmp(option[0], key) == 0)
+            return option[1];
+    return NULL;
+}
+
+static void host_log(void *ctx, int32_t level, const char *text)
+{
+    (void)ctx;
+    (void)level;
+    (void)text;
+}
+
+static void make_host(harness *h, int32_t n_workers)
+{
     assert_true(n_workers >= 1 && n_workers <= 8);
-    *h = (harness){ .n_workers = n_workers, .kernels = tn_cpu_ref_kernels };
+    h->n_workers = n_workers;
     h->host = (tn_host){ .size = sizeof h->host,
                          .minor = TN_ABI_MINOR,
                          .ctx = h,
+                         .log = host_log,
+                         .option = host_option,
                          .alloc = host_alloc,
                          .release = host_release,
                          .workers = host_workers,
                          .parallel_for = parallel_for };
+}
+
+void harness_open(harness *h, int32_t n_workers)
+{
+    tn_error err = { 0 };
+    *h = (harness){ .kernels = tn_cpu_ref_kernels, .close = tn_cpu_ref_close };
+    make_host(h, n_workers);
     assert_int_equal(tn_cpu_ref_open(&h->host, &h->self, &err), TN_OK);
+}
+
+tn_status harness_open_simd(harness *h, int32_t n_workers, const char *const *options)
+{
+    tn_error err = { 0 };
+    *h =
+        (harness){ .kernels = tn_cpu_simd_kernels, .close = tn_cpu_simd_close, .options = options };
+    make_host(h, n_workers);
+    return tn_cpu_simd_open(&h->host, &h->self, &err);
 }
 
 void harness_close(harness *h)
 {
-    tn_cpu_ref_close(h->self);
+    h->close(h->self);
 }
 
 const tn_kernel *harness_kernel(const harness *h, const char *op)

@@ -23,10 +23,14 @@ typedef struct harness {
     void *self;
     int32_t n_workers;
     const tn_kernel *const *kernels;
+    void (*close)(void *self);
+    const char *const *options; /* key, value, key, value, NULL; or NULL */
 } harness;
 
 /** Opens cpu-ref with n_workers threads; closes. */
 void harness_open(harness *h, int32_t n_workers);
+/** The same for cpu-simd with options. TN_UNAVAILABLE: this machine lacks the instruction set. */
+tn_status harness_open_simd(harness *h, int32_t n_workers, const char *const *options);
 void harness_close(harness *h);
 const tn_kernel *harness_kernel(const harness *h, const char *op);
 

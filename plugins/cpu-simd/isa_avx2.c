@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define ISA_VECTORS "plugins/cpu-simd/vec_avx2.inc"
+#define ISA_TABLE   simd_isa_avx2
+#define ISA_NAME    "avx2"
+#define ISA_BUILD   "AVX2 FMA F16C"
+#include "plugins/cpu-simd/isa_table.inc"
