@@ -54,9 +54,9 @@ static tn_status read_pairs(reader *r, const json_t *list, int32_t layer, const 
         float *to = p->values + ((size_t)layer * (size_t)p->n_pairs + i) * PAIR_FLOATS + column;
         TN_TRY(read_number(r, json_array_get(pair, 0), layer, which, &to[0]));
         TN_TRY(read_number(r, json_array_get(pair, 1), layer, which, &to[1]));
-        if (to[0] < 0)
+        if (to[0] <= 0)
             return tn_fail(r->err, TN_INVALID,
-                           "%s: layers[%d].%s[%zu] has scale %g; it must not be negative", r->path,
+                           "%s: layers[%d].%s[%zu] has scale %g; it must be above 0", r->path,
                            (int)layer, which, i, (double)to[0]);
     }
     return TN_OK;

@@ -340,6 +340,13 @@ static tn_status check_whole(tn_profile_loader *l)
         return tn_profile_fail(
             l->err, &kv,
             "kv.format i8-static needs kv.params, the file that tenon calibrate writes");
+    if (p->batch.max_tokens < p->batch.max_sequences) {
+        tn_profile_mark at = { tn_profile_where(p, "batch.max_tokens"), 0, 0 };
+        return tn_profile_fail(l->err, &at,
+                               "batch.max_tokens %d is less than batch.max_sequences %d; a step "
+                               "takes at least one token of each sequence",
+                               (int)p->batch.max_tokens, (int)p->batch.max_sequences);
+    }
     return check_rope(l);
 }
 

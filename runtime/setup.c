@@ -45,6 +45,8 @@ static tn_status absolute_path(const char *path, char **out, tn_error *err)
 {
     char cwd[PATH_MAX];
     tn_strbuf text = TN_STRBUF(2 * PATH_MAX);
+    if (!*path) /* an unset variable of a script must not mean the working directory */
+        return tn_fail(err, TN_INVALID, "--plugin-dir: empty; give the path of a directory");
     if (path[0] != '/') {
         if (!getcwd(cwd, sizeof cwd))
             return tn_fail(err, TN_INVALID,

@@ -15,8 +15,8 @@ typedef struct answer {
     tn_cli_progress prefill;
     /* written on the engine thread, read after wait */
     tn_strbuf text;
-    int32_t *id; /* prompt, then answer */
-    size_t n_prompt, n, capacity;
+    tn_chat_known known; /* the prompt; its ids go on with the answer */
+    size_t capacity;     /* of the ids */
     tn_result result;
     char error[256];
     atomic_int write_error;
@@ -28,8 +28,8 @@ static int32_t on_token(void *ctx, const tn_token *token)
 {
     answer *a = ctx;
     tn_cli_progress_end(&a->prefill);
-    if (a->n < a->capacity)
-        a->id[a->n++] = token->id;
+    if (a->known.n_ids < a->capacity)
+        a->known.id[a->known.n_ids++] = token->id;
     return a->write_error;
 }
 
@@ -81,11 +81,11 @@ static size_t reserve_tokens(int32_t limit, int32_t max_tokens)
 /* Everything that may be generated has its place, so that the engine thread allocates nothing. */
 static tn_status make_room(answer *a, int32_t limit, tn_error *err)
 {
-    const size_t capacity = (size_t)limit + 1 > a->n ? (size_t)limit + 1 : a->n;
-    int32_t *id = tn_realloc_array(a->id, capacity, sizeof *id);
+    const size_t capacity = (size_t)limit + 1; /* the prompt has less */
+    int32_t *id = tn_realloc_array(a->known.id, capacity, sizeof *id);
     if (!id)
         return tn_fail_memory(err, "the answer");
-    a->id = id;
+    a->known.id = id;
     a->capacity = capacity;
     return TN_OK;
 }
@@ -100,12 +100,11 @@ static tn_status prepare(tn_chat *chat, answer *a, tn_request_args *ask, size_t 
     tn_cli_set_sampling(&chat->options, ask);
     TN_TRY(tn_chat_make_prompt(chat->rt, &chat->session, (size_t)limit,
                                reserve_tokens(limit, ask->max_tokens), &prompt, err));
-    a->id = prompt.id;
-    a->n = a->n_prompt = prompt.n;
+    a->known = prompt.known;
     *out_dropped = prompt.n_dropped;
     TN_TRY(make_room(a, limit, err));
-    ask->ids = a->id;
-    ask->n_ids = (int32_t)a->n_prompt;
+    ask->ids = a->known.id;
+    ask->n_ids = (int32_t)a->known.n_prompt_ids;
     ask->ctx = a;
     ask->on_token = on_token;
     ask->on_text = on_text;
@@ -209,8 +208,9 @@ static tn_status keep(tn_chat *chat, answer *a, tn_error *err)
         text[n] = '\0';
     TN_TRY(tn_chat_set_answer(s, tn_strbuf_text(&a->text), err));
     chat->last = a->result;
-    tn_chat_set_ids(s, a->id, a->n_prompt, a->n);
-    a->id = NULL;
+    TN_TRY(
+        tn_chat_know_answer(chat->rt, &a->known, tn_strbuf_text(&a->text), a->result.reason, err));
+    tn_chat_set_known(s, &a->known);
     return TN_OK;
 }
 
@@ -242,5 +242,5 @@ void tn_chat_answer(tn_chat *chat)
     if (chat->interactive) /* it was for the answer; from a pipe it ends the program as well */
         tn_chat_take_interrupt();
     tn_strbuf_deinit(&a.text);
-    tn_free(a.id);
+    tn_chat_known_deinit(&a.known);
 }

@@ -48,12 +48,10 @@ static bool retry(tn_chat *chat, const char *argument)
 {
     tn_chat_session *s = &chat->session;
     (void)argument;
-    if (s->n == 0) {
+    if (s->n > 0)
+        tn_chat_answer(chat);
+    else
         tn_chat_say(chat, "there is no turn to answer again\n");
-        return true;
-    }
-    s->n_ids = s->n_prompt_ids; /* its answer is to be another one */
-    tn_chat_answer(chat);
     return true;
 }
 

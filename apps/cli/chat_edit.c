@@ -131,6 +131,8 @@ int tn_chat_edit_read(void *edit, const char *prompt, tn_strbuf *line)
     tn_chat_edit *e = edit;
     int n = 0;
     e->prompt = prompt;
+    /* Before the prompt: a Ctrl-D that comes in between would be lost in the change of mode. */
+    el_set(e->el, EL_PREP_TERM, 1);
     fputs(PASTE_ON, stdout);
     const char *text = el_gets(e->el, &n);
     if (!text) { /* what had been typed; el_gets has put the terminal back */

@@ -106,6 +106,8 @@ int tn_chat_wait_readable(int fd)
 /* TN_CHAT_*; END also when the terminal has gone. */
 static int fill(tn_chat_plain *p)
 {
+    if (tn_chat_interrupted() || tn_chat_must_end()) /* lines that wait in the buffer wait on */
+        return TN_CHAT_INTERRUPTED;
     while (p->at == p->n && !p->ended) {
         if (tn_chat_wait_readable(p->fd) == TN_CHAT_INTERRUPTED)
             return TN_CHAT_INTERRUPTED;

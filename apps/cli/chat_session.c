@@ -90,18 +90,24 @@ void tn_chat_remove_turn(tn_chat_session *s)
         s->n_skipped = s->n;
 }
 
+void tn_chat_known_deinit(tn_chat_known *known)
+{
+    tn_free(known->id);
+    tn_free(known->text);
+    *known = (tn_chat_known){ 0 };
+}
+
 void tn_chat_forget_prefix(tn_chat_session *s)
 {
-    tn_chat_set_ids(s, NULL, 0, 0);
+    tn_chat_known_deinit(&s->known);
     s->n_skipped = 0;
 }
 
-void tn_chat_set_ids(tn_chat_session *s, int32_t *ids, size_t n_prompt, size_t n)
+void tn_chat_set_known(tn_chat_session *s, tn_chat_known *known)
 {
-    tn_free(s->id);
-    s->id = ids;
-    s->n_prompt_ids = n_prompt;
-    s->n_ids = n;
+    tn_chat_known_deinit(&s->known);
+    s->known = *known;
+    *known = (tn_chat_known){ 0 };
 }
 
 tn_status tn_chat_messages(const tn_chat_session *s, tn_message **out, size_t *out_n, tn_error *err)

@@ -18,14 +18,21 @@ typedef struct tn_chat_turn {
     char *answer; /* NULL while it is not there; only of the last turn */
 } tn_chat_turn;
 
+/* Ids that the model has seen, and the text that they stand for in the template's output (see
+ * chat_prompt.h). Both have a first part, the last prompt, and go on to the end of its answer. */
+typedef struct tn_chat_known {
+    int32_t *id;
+    char *text;
+    size_t n_prompt_ids, n_ids;
+    size_t n_prompt_text, n_text;
+} tn_chat_known;
+
 typedef struct tn_chat_session {
     char *system; /* NULL: what the template says by itself */
     tn_chat_turn *turn;
     size_t n, capacity;
     size_t n_skipped; /* turns at the beginning that are not shown to the model */
-    /* Exact ids of the last prompt and its answer, for the prefix cache (chat_prompt.h). */
-    int32_t *id;
-    size_t n_prompt_ids, n_ids;
+    tn_chat_known known;
 } tn_chat_session;
 
 void tn_chat_session_deinit(tn_chat_session *s);
@@ -39,10 +46,12 @@ tn_status tn_chat_set_answer(tn_chat_session *s, const char *answer, tn_error *e
 void tn_chat_remove_turn(tn_chat_session *s);
 /** Forget all turns; the system message stays. */
 void tn_chat_reset(tn_chat_session *s);
-/** The prefix is another one from now on: forget its ids, and show the model every turn again. */
+/** The prefix is another one from now on: forget what is known of it, and show the model every turn
+ * again. */
 void tn_chat_forget_prefix(tn_chat_session *s);
-/** Take over the ids: n_prompt of the prompt, and the answer's up to n. */
-void tn_chat_set_ids(tn_chat_session *s, int32_t *ids, size_t n_prompt, size_t n);
+/** Take over what the model knows now; *known is empty afterwards. */
+void tn_chat_set_known(tn_chat_session *s, tn_chat_known *known);
+void tn_chat_known_deinit(tn_chat_known *known);
 
 /** Messages that ask for an answer of the last turn (one that is there is left out): system, then
  * the turns that are not skipped. *out is the caller's

@@ -7,6 +7,7 @@
 #include "core/base/file_map.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,6 +25,14 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
+/* One answer. Written on the engine thread, read after wait. */
+typedef struct answer {
+    json_t *ids, *steps;
+    tn_strbuf text;
+    tn_result result;
+    char error[256];
+} answer;
+
 typedef struct run {
     const tn_cli_options *options;
     tn_runtime *rt;
@@ -32,12 +41,9 @@ typedef struct run {
     size_t n_prompt_ids;
     tn_message message;
     tn_cli_progress load, prefill;
-    bool ended_with_newline;
-    /* written on the engine thread, read after wait */
-    json_t *ids, *steps;
-    tn_strbuf text;
-    tn_result result;
-    char error[256];
+    bool streams, ended_with_newline;
+    int32_t n_answers;
+    answer *answer; /* [n_answers] */
     atomic_int write_error;
 } run;
 
@@ -129,25 +135,51 @@ static tn_status check_options(const tn_cli_options *o, tn_error *err)
 
 /* ---- engine thread ---- */
 
-static json_t *top_json(const tn_token *token)
+/* JSON has no infinities and no NaN. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *top_json(const tn_token *token, int32_t n)
 {
     json_t *list = json_array();
-    for (int32_t i = 0; i < token->n_top; i++)
-        json_array_append_new(list, json_pack("{s:i, s:f}", "id", (int)token->top[i].id, "logit",
-                                              (double)token->top[i].logit));
+    for (int32_t i = 0; i < n && i < token->n_top; i++)
+        json_array_append_new(list, json_pack("{s:i, s:o}", "id", (int)token->top[i].id, "logit",
+                                              number((double)token->top[i].logit)));
     return list;
+}
+
+static json_t *logprobs_json(const tn_token *token, int32_t n)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < n && i < token->n_top; i++)
+        json_array_append_new(list, json_pack("{s:i, s:o}", "id", (int)token->top[i].id, "logprob",
+                                              number(token->top_logprob[i])));
+    return list;
+}
+
+static json_t *step_json(const tn_cli_options *o, const tn_token *token)
+{
+    json_t *step = json_pack("{s:i, s:o, s:o}", "id", (int)token->id, "logit",
+                             number((double)token->logit), "top", top_json(token, o->top_logits));
+    if (o->has_logprobs) {
+        json_object_set_new(step, "logprob", number(token->logprob));
+        json_object_set_new(step, "logprobs", logprobs_json(token, o->logprobs));
+    }
+    return step;
 }
 
 static int32_t on_token(void *ctx, const tn_token *token)
 {
     run *r = ctx;
+    const tn_cli_options *o = r->options;
+    answer *a = &r->answer[token->sample];
     tn_cli_progress_end(&r->prefill);
-    if (r->options->json) {
-        json_array_append_new(r->ids, json_integer(token->id));
-        if (r->options->has_top_logits)
-            json_array_append_new(r->steps,
-                                  json_pack("{s:i, s:f, s:o}", "id", (int)token->id, "logit",
-                                            (double)token->logit, "top", top_json(token)));
+    if (o->json) {
+        json_array_append_new(a->ids, json_integer(token->id));
+        if (o->has_top_logits || o->has_logprobs)
+            json_array_append_new(a->steps, step_json(o, token));
     }
     return r->write_error;
 }
@@ -155,14 +187,13 @@ static int32_t on_token(void *ctx, const tn_token *token)
 static void on_text(void *ctx, int32_t sample, const char *text, size_t n)
 {
     run *r = ctx;
-    (void)sample;
     if (n == 0)
         return;
-    r->ended_with_newline = text[n - 1] == '\n';
-    if (r->options->json) {
-        tn_strbuf_append(&r->text, text, n);
+    if (!r->streams) {
+        tn_strbuf_append(&r->answer[sample].text, text, n);
         return;
     }
+    r->ended_with_newline = text[n - 1] == '\n';
     if (fwrite(text, 1, n, stdout) != n || fflush(stdout))
         r->write_error = 1;
 }
@@ -176,32 +207,55 @@ static void on_prefill(void *ctx, int32_t done, int32_t total)
 static void on_done(void *ctx, const tn_result *result)
 {
     run *r = ctx;
+    answer *a = &r->answer[result->sample];
     tn_cli_progress_end(&r->prefill);
-    r->result = *result;
+    a->result = *result;
     if (result->error)
-        snprintf(r->error, sizeof r->error, "%s", result->error);
-    r->result.error = NULL;
+        snprintf(a->error, sizeof a->error, "%s", result->error);
+    a->result.error = NULL;
 }
 
 /* ---- output ---- */
 
+/* What an answer adds to `object`. */
+static void set_answer(const run *r, const answer *a, json_t *object)
+{
+    const char *reason = tn_cli_reason_name(a->result.reason);
+    json_object_set(object, "ids", a->ids);
+    /* The text may hold NUL characters. */
+    json_object_set_new(object, "text", json_stringn(tn_strbuf_text(&a->text), a->text.len));
+    json_object_set_new(object, "finish_reason", json_string(reason));
+    if (r->options->has_top_logits || r->options->has_logprobs)
+        json_object_set(object, "steps", a->steps);
+}
+
+/* All answers; what stands at the top is the first one. */
+static json_t *samples_json(const run *r)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < r->n_answers; i++) {
+        json_t *object = json_object();
+        set_answer(r, &r->answer[i], object);
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
 static int print_json(run *r)
 {
-    const tn_result *d = &r->result;
+    const tn_result *d = &r->answer[0].result;
     tn_metrics m;
     tn_runtime_metrics(r->rt, &m, sizeof m);
     json_t *prompt = json_array();
     for (size_t i = 0; i < r->n_prompt_ids; i++)
         json_array_append_new(prompt, json_integer(r->prompt_ids[i]));
-    /* The text may hold NUL characters. */
-    json_t *text = json_stringn(tn_strbuf_text(&r->text), r->text.len);
     json_t *object =
-        json_pack("{s:s, s:s, s:o, s:O, s:o, s:s}", "model", tn_runtime_model(r->rt), "profile",
-                  r->options->profile ? r->options->profile : "default", "prompt_ids", prompt,
-                  "ids", r->ids, "text", text, "finish_reason", tn_cli_reason_name(d->reason));
-    if (object && r->options->has_top_logits)
-        json_object_set(object, "steps", r->steps);
+        json_pack("{s:s, s:s, s:o}", "model", tn_runtime_model(r->rt), "profile",
+                  r->options->profile ? r->options->profile : "default", "prompt_ids", prompt);
     if (object) {
+        set_answer(r, &r->answer[0], object);
+        if (r->n_answers > 1)
+            json_object_set_new(object, "samples", samples_json(r));
         json_object_set_new(object, "usage",
                             json_pack("{s:i, s:i, s:i}", "prompt_tokens", (int)d->prompt_tokens,
                                       "cached_tokens", (int)d->cached_tokens, "completion_tokens",
@@ -216,13 +270,26 @@ static int print_json(run *r)
 
 static void print_statistics(const run *r)
 {
-    const tn_result *d = &r->result;
+    const tn_result *d = &r->answer[0].result;
     tn_metrics m;
     tn_runtime_metrics(r->rt, &m, sizeof m);
-    fprintf(stderr,
-            "[loaded in %.2f s; prompt %d tokens, %.1f tok/s; answer %d tokens, %.1f tok/s; %s]\n",
-            m.load_s, (int)d->prompt_tokens, tn_cli_prefill_rate(d), (int)d->completion_tokens,
-            tn_cli_decode_rate(d), tn_cli_reason_name(d->reason));
+    fprintf(stderr, "[loaded in %.2f s; prompt %d tokens, %.1f tok/s", m.load_s,
+            (int)d->prompt_tokens, tn_cli_prefill_rate(d));
+    for (int32_t i = 0; i < r->n_answers; i++, d++)
+        fprintf(stderr, "; answer %d tokens, %.1f tok/s; %s", (int)d->completion_tokens,
+                tn_cli_decode_rate(d), tn_cli_reason_name(d->reason));
+    fputs("]\n", stderr);
+}
+
+/* Several answers are told apart by a line before each. */
+static void print_answers(const run *r)
+{
+    for (int32_t i = 0; i < r->n_answers; i++) {
+        const tn_strbuf *text = &r->answer[i].text;
+        printf("--- sample %d of %d ---\n", (int)i + 1, (int)r->n_answers);
+        fwrite(tn_strbuf_text(text), 1, text->len, stdout);
+        putchar('\n');
+    }
 }
 
 static int report(run *r)
@@ -230,11 +297,14 @@ static int report(run *r)
     tn_error err = { 0 };
     if (r->write_error)
         return tn_cli_error(tn_fail(&err, TN_INTERNAL, "cannot write to stdout"), &err);
-    if (r->result.reason == TN_DONE_FAILED)
-        return tn_cli_error(tn_fail(&err, TN_INTERNAL, "%s", r->error), &err);
+    for (int32_t i = 0; i < r->n_answers; i++)
+        if (r->answer[i].result.reason == TN_DONE_FAILED)
+            return tn_cli_error(tn_fail(&err, TN_INTERNAL, "%s", r->answer[i].error), &err);
     if (r->options->json)
         return print_json(r);
-    if (!r->ended_with_newline)
+    if (!r->streams)
+        print_answers(r);
+    else if (!r->ended_with_newline)
         putchar('\n');
     const int status = tn_cli_flush();
     if (!r->options->quiet)
@@ -301,16 +371,39 @@ static tn_status open_runtime(run *r, tn_error *err)
     return status;
 }
 
+static tn_status make_answers(run *r, tn_error *err)
+{
+    r->n_answers = r->options->has_samples ? r->options->samples : 1;
+    r->streams = r->n_answers == 1 && !r->options->json;
+    r->answer = tn_alloc_array((size_t)r->n_answers, sizeof *r->answer);
+    if (!r->answer)
+        return tn_fail_memory(err, "the answers");
+    for (int32_t i = 0; i < r->n_answers; i++)
+        r->answer[i] = (answer){ .ids = json_array(),
+                                 .steps = json_array(),
+                                 .text = TN_STRBUF((size_t)1 << 30) };
+    return TN_OK;
+}
+
+static void free_answers(run *r)
+{
+    for (int32_t i = 0; r->answer && i < r->n_answers; i++) {
+        json_decref(r->answer[i].ids);
+        json_decref(r->answer[i].steps);
+        tn_strbuf_deinit(&r->answer[i].text);
+    }
+    tn_free(r->answer);
+}
+
 int tn_cmd_run(const tn_cli_options *options)
 {
     tn_error err = { 0 };
-    run r = { .options = options,
-              .ids = json_array(),
-              .steps = json_array(),
-              .text = TN_STRBUF((size_t)1 << 30) };
+    run r = { .options = options };
     tn_cli_progress_init(&r.load, "loading", options);
     tn_cli_progress_init(&r.prefill, "reading the prompt", options);
     tn_status status = check_options(options, &err);
+    if (!status)
+        status = make_answers(&r, &err);
     if (!status)
         status = open_runtime(&r, &err);
     if (!status) {
@@ -319,9 +412,7 @@ int tn_cmd_run(const tn_cli_options *options)
     }
     const int exit_status = status ? tn_cli_error(status, &err) : report(&r);
     tn_runtime_close(r.rt);
-    json_decref(r.ids);
-    json_decref(r.steps);
-    tn_strbuf_deinit(&r.text);
+    free_answers(&r);
     tn_free(r.prompt_ids);
     tn_free(r.file_text);
     return exit_status;

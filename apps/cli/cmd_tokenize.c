@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_INPUT_BYTES = 16 << 20 };
 
@@ -45,8 +46,11 @@ static tn_status read_input(tn_strbuf *text, tn_error *err)
     return TN_OK;
 }
 
-static tn_status parse_ids(const char *text, tn_ids *ids, tn_error *err)
+static tn_status parse_ids(const char *text, size_t n, tn_ids *ids, tn_error *err)
 {
+    if (strlen(text) != n)
+        return tn_fail(err, TN_INVALID, "stdin has a NUL byte at %zu; token ids are digits",
+                       strlen(text));
     for (const char *at = text;;) {
         while (isspace((unsigned char)*at) || *at == ',')
             at++;
@@ -105,7 +109,7 @@ int tn_cmd_tokenize(const tn_cli_options *o)
     if (!status)
         status = read_input(&input, &err);
     if (!status && o->decode) {
-        status = parse_ids(tn_strbuf_text(&input), &ids, &err);
+        status = parse_ids(tn_strbuf_text(&input), input.len, &ids, &err);
         if (!status)
             status = tn_tokenizer_decode(tokenizer, ids.id, ids.n, !o->no_special, &text, &err);
         if (!status)

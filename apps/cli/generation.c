@@ -29,8 +29,28 @@ void tn_cli_set_sampling(const tn_cli_options *o, tn_request_args *ask)
         ask->stop = o->stop.item;
         ask->n_stops = o->stop.n;
     }
-    ask->ignore_eos = o->ignore_eos;
-    ask->n_top = o->has_top_logits ? o->top_logits : 0;
+    if (o->stop_id.n > 0) {
+        ask->stop_id = o->stop_id.item;
+        ask->n_stop_ids = o->stop_id.n;
+    }
+    if (o->logit_bias.n > 0) {
+        ask->logit_bias = o->logit_bias.item;
+        ask->n_logit_bias = o->logit_bias.n;
+    }
+    if (o->has_min_tokens)
+        ask->min_tokens = o->min_tokens;
+    if (o->has_repetition_penalty)
+        ask->repetition_penalty = (float)o->repetition_penalty;
+    if (o->has_presence_penalty)
+        ask->presence_penalty = (float)o->presence_penalty;
+    if (o->has_frequency_penalty)
+        ask->frequency_penalty = (float)o->frequency_penalty;
+    if (o->ignore_eos)
+        ask->ignore_eos = 1;
+    if (o->has_samples)
+        ask->n_samples = o->samples;
+    ask->logprobs = o->has_logprobs;
+    ask->n_top = o->top_logits > o->logprobs ? o->top_logits : o->logprobs;
 }
 
 const char *tn_cli_reason_name(int32_t reason)

@@ -115,6 +115,60 @@ static tn_status append(tn_cli_list *list, const char *what, const char *value, 
     return TN_OK;
 }
 
+/* The id at *at, which moves behind it. */
+static bool read_id(const char **at, int32_t *out)
+{
+    char *end;
+    errno = 0;
+    const long id = strtol(*at, &end, 10);
+    const bool valid = !errno && end != *at && id >= 0 && id <= INT32_MAX;
+    *out = valid ? (int32_t)id : 0;
+    *at = end;
+    return valid;
+}
+
+static tn_status append_ids(const tn_cli_option *o, const char *value, tn_cli_ids *list,
+                            tn_error *err)
+{
+    for (const char *at = value;; at++) {
+        int32_t id;
+        if (!read_id(&at, &id) || (*at && *at != ','))
+            return tn_fail(err, TN_INVALID,
+                           "--%s takes token ids with commas between them, as in 1,2,3, not \"%s\"",
+                           o->name, value);
+        if (list->n == TN_CLI_MAX_LIST)
+            return tn_fail(err, TN_INVALID, "--%s has more than %d ids", o->name, TN_CLI_MAX_LIST);
+        list->item[list->n++] = id;
+        if (!*at)
+            return TN_OK;
+    }
+}
+
+static tn_status append_biases(const tn_cli_option *o, const char *value, tn_cli_biases *list,
+                               tn_error *err)
+{
+    for (const char *at = value;; at++) {
+        char *end = NULL;
+        int32_t id;
+        double bias = 0;
+        bool valid = read_id(&at, &id) && *at == '=';
+        if (valid)
+            bias = strtod(at + 1, &end);
+        if (!valid || end == at + 1 || !isfinite(bias) || (*end && *end != ','))
+            return tn_fail(err, TN_INVALID,
+                           "--%s takes ID=VALUE with commas between them, as in 42=-100,7=1.5, "
+                           "not \"%s\"",
+                           o->name, value);
+        if (list->n == TN_CLI_MAX_BIASES)
+            return tn_fail(err, TN_INVALID, "--%s has more than %d values", o->name,
+                           TN_CLI_MAX_BIASES);
+        list->item[list->n++] = (tn_logit_bias){ id, (float)bias };
+        at = end;
+        if (!*at)
+            return TN_OK;
+    }
+}
+
 static tn_status set_value(const tn_cli_option *o, const char *value, tn_cli_options *out,
                            tn_error *err)
 {
@@ -133,6 +187,10 @@ static tn_status set_value(const tn_cli_option *o, const char *value, tn_cli_opt
         return parse_real(o, value, (double *)(void *)field, err);
     case TN_CLI_REPEATED:
         return append((tn_cli_list *)(void *)field, o->name, value, err);
+    case TN_CLI_IDS:
+        return append_ids(o, value, (tn_cli_ids *)(void *)field, err);
+    case TN_CLI_BIASES:
+        return append_biases(o, value, (tn_cli_biases *)(void *)field, err);
     default:
         *(const char **)(void *)field = value;
         return TN_OK;

@@ -9,15 +9,27 @@
 
 #include "core/base/strbuf.h"
 
+#include <tenon/tenon.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TN_CLI_MAX_LIST = 64 };
+enum { TN_CLI_MAX_LIST = 64, TN_CLI_MAX_BIASES = 1024 };
 
 typedef struct tn_cli_list {
     const char *item[TN_CLI_MAX_LIST];
     int32_t n;
 } tn_cli_list;
+
+typedef struct tn_cli_ids {
+    int32_t item[TN_CLI_MAX_LIST];
+    int32_t n;
+} tn_cli_ids;
+
+typedef struct tn_cli_biases {
+    tn_logit_bias item[TN_CLI_MAX_BIASES];
+    int32_t n;
+} tn_cli_biases;
 
 /* Strings are borrowed from argv. Numbers keep "not given" as has_*. */
 typedef struct tn_cli_options {
@@ -28,12 +40,16 @@ typedef struct tn_cli_options {
     bool quiet, verbose, json, help;
     /* run */
     const char *prompt, *file, *ids;
-    int32_t max_tokens, top_k, top_logits;
-    double temperature, top_p, min_p;
+    int32_t max_tokens, min_tokens, top_k, top_logits, logprobs, samples;
+    double temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
     uint64_t seed;
-    bool has_max_tokens, has_top_k, has_temperature, has_top_p, has_min_p, has_seed, has_top_logits;
+    bool has_max_tokens, has_min_tokens, has_top_k, has_top_logits, has_logprobs, has_samples;
+    bool has_temperature, has_top_p, has_min_p, has_seed;
+    bool has_repetition_penalty, has_presence_penalty, has_frequency_penalty;
     bool greedy, chat, raw, ignore_eos;
     tn_cli_list stop;
+    tn_cli_ids stop_id;
+    tn_cli_biases logit_bias;
     /* chat */
     const char *system;
     /* tokenize */
@@ -54,7 +70,16 @@ typedef struct tn_cli_command {
     int (*run)(const tn_cli_options *options); /* exit status */
 } tn_cli_command;
 
-enum { TN_CLI_FLAG = 1, TN_CLI_STRING, TN_CLI_INT, TN_CLI_UINT64, TN_CLI_REAL, TN_CLI_REPEATED };
+enum {
+    TN_CLI_FLAG = 1,
+    TN_CLI_STRING,
+    TN_CLI_INT,
+    TN_CLI_UINT64,
+    TN_CLI_REAL,
+    TN_CLI_REPEATED, /* tn_cli_list */
+    TN_CLI_IDS,      /* tn_cli_ids: 1,2,3, and repeated */
+    TN_CLI_BIASES,   /* tn_cli_biases: 1=0.5,2=-100, and repeated */
+};
 
 typedef struct tn_cli_option {
     const char *name;     /* without dashes */

@@ -134,15 +134,10 @@ tn_status tn_engine_submit(tn_engine *engine, const tn_engine_request *request, 
         st = tn_fail(err, engine->dead.code, "the engine has stopped: %s", engine->dead.text);
     } else {
         job->id = *out_id = ++engine->next_id;
-        job->next = engine->live;
-        if (job->next)
-            job->next->prev = job;
-        engine->live = job;
-        if (engine->incoming_last)
-            engine->incoming_last->next_incoming = job;
-        else
-            engine->incoming_first = job;
-        engine->incoming_last = job;
+        job->at = engine->live_end;
+        *job->at = job;
+        engine->live_end = &job->next;
+        engine->has_news = true;
         engine->n_requests++;
         pthread_cond_signal(&engine->wake);
     }
@@ -162,7 +157,7 @@ static void flag_job(tn_engine *engine, uint64_t id, bool cancel)
             continue;
         job->cancel = job->cancel || cancel;
         job->preempt = job->preempt || !cancel;
-        engine->has_flags = true;
+        engine->has_news = true;
         pthread_cond_signal(&engine->wake);
     }
     pthread_mutex_unlock(&engine->lock);
@@ -224,12 +219,11 @@ void tn_engine_publish(tn_engine *engine)
 static void remove_job(tn_engine *engine, tn_engine_job *job)
 {
     pthread_mutex_lock(&engine->lock);
-    if (job->prev)
-        job->prev->next = job->next;
-    else
-        engine->live = job->next;
+    *job->at = job->next;
     if (job->next)
-        job->next->prev = job->prev;
+        job->next->at = job->at;
+    else
+        engine->live_end = job->at;
     pthread_mutex_unlock(&engine->lock);
     tn_engine_job_free(job);
 }
@@ -277,16 +271,17 @@ void tn_engine_finish_all(tn_engine *engine, tn_engine_job *job, int32_t reason,
     }
 }
 
-void tn_engine_finish_live(tn_engine *engine, bool failed_only, int32_t reason,
+void tn_engine_finish_live(tn_engine *engine, bool ending_only, int32_t reason,
                            const tn_error *error)
 {
-    tn_engine_job *todo = NULL;
+    tn_engine_job *todo = NULL, **end = &todo;
     pthread_mutex_lock(&engine->lock);
     for (tn_engine_job *job = engine->live; job; job = job->next) {
-        if (failed_only ? !job->failed : !job->admitted)
+        if (ending_only ? !job->ending : !job->admitted)
             continue;
-        job->next_todo = todo;
-        todo = job;
+        job->next_todo = NULL;
+        *end = job;
+        end = &job->next_todo;
     }
     pthread_mutex_unlock(&engine->lock);
     while (todo) {
@@ -297,8 +292,25 @@ void tn_engine_finish_live(tn_engine *engine, bool failed_only, int32_t reason,
     }
 }
 
-/* Hand a new request to the scheduler, or end it at once. */
-static void admit(tn_engine *engine, tn_engine_job *job, bool stop)
+/* Jobs that are new or flagged, as a list; the flags are taken over. Called with the lock held. */
+static tn_engine_job *take_news(tn_engine *engine)
+{
+    tn_engine_job *todo = NULL, **end = &todo;
+    for (tn_engine_job *job = engine->live; job && engine->has_news; job = job->next) {
+        if (job->admitted && !job->cancel && !job->preempt)
+            continue;
+        job->todo_cancel = job->cancel;
+        job->todo_preempt = job->preempt;
+        job->cancel = job->preempt = false;
+        job->next_todo = NULL;
+        *end = job;
+        end = &job->next_todo;
+    }
+    engine->has_news = false;
+    return todo;
+}
+
+static tn_status submit_job(tn_engine *engine, tn_engine_job *job, tn_error *err)
 {
     const tn_engine_request *r = &job->request;
     const tn_sched_request request = { .id = job->id,
@@ -309,78 +321,45 @@ static void admit(tn_engine *engine, tn_engine_job *job, bool stop)
                                        .n_samples = r->n_samples,
                                        .prefix_seed = job->prefix_seed,
                                        .all_rows = r->logits == TN_LOGITS_ALL };
-    tn_error err = { 0 };
-    job->admitted = true;
-    engine->counters.prompt_tokens += (uint64_t)r->n_prompt;
-    if (stop) {
-        tn_engine_finish_all(engine, job, TN_FINISH_CANCELLED, NULL);
-        return;
-    }
     /* Only this thread writes `dead`, so it may read it without the lock. */
-    if (engine->dead.code)
-        tn_engine_finish_all(engine, job, TN_FINISH_ERROR, &engine->dead);
-    else if (tn_sched_submit(engine->sched, &request, &err))
-        tn_engine_finish_all(engine, job, TN_FINISH_ERROR, &err);
-}
-
-/* Live jobs that somebody flagged, as a list; the flags are taken over. Those that came in since
- * the queue was taken stand in the next queue too, so they keep theirs until they are admitted.
- * Called with the lock held. */
-static tn_engine_job *take_flags(tn_engine *engine)
-{
-    tn_engine_job *todo = NULL;
-    bool kept = false;
-    for (tn_engine_job *job = engine->live; job && engine->has_flags; job = job->next) {
-        if (!job->cancel && !job->preempt)
-            continue;
-        if (!job->admitted) {
-            kept = true;
-            continue;
-        }
-        job->todo_cancel = job->cancel;
-        job->todo_preempt = job->preempt;
-        job->cancel = job->preempt = false;
-        job->next_todo = todo;
-        todo = job;
+    if (engine->dead.code) {
+        *err = engine->dead;
+        return err->code;
     }
-    engine->has_flags = kept;
-    return todo;
+    return tn_sched_submit(engine->sched, &request, err);
 }
 
-static void admit_all(tn_engine *engine, tn_engine_job *incoming, bool stop)
+/* Hand a new request to the scheduler, or do what was asked with an old one. */
+static void serve(tn_engine *engine, tn_engine_job *job, bool stop)
 {
-    while (incoming) {
-        tn_engine_job *job = incoming;
-        incoming = job->next_incoming;
-        admit(engine, job, stop);
+    tn_error err = { 0 };
+    bool is_new = !job->admitted;
+    job->admitted = true;
+    engine->counters.prompt_tokens += is_new ? (uint64_t)job->request.n_prompt : 0;
+    if (job->todo_cancel || stop) {
+        tn_sched_cancel(engine->sched, job->id);
+        tn_engine_finish_all(engine, job, TN_FINISH_CANCELLED, NULL);
+    } else if (is_new && submit_job(engine, job, &err)) {
+        tn_engine_finish_all(engine, job, TN_FINISH_ERROR, &err);
+    } else if (job->todo_preempt) {
+        tn_sched_preempt(engine->sched, job->id);
     }
 }
 
 bool tn_engine_commands(tn_engine *engine, bool *out_may_step)
 {
     pthread_mutex_lock(&engine->lock);
-    while (!engine->stop && !engine->incoming_first && !engine->has_flags &&
+    while (!engine->stop && !engine->has_news &&
            (engine->n_holds > 0 || !tn_sched_has_work(engine->sched)))
         pthread_cond_wait(&engine->wake, &engine->lock);
     bool stop = engine->stop;
-    tn_engine_job *incoming = engine->incoming_first;
-    engine->incoming_first = engine->incoming_last = NULL;
-    /* A new job that fails at admission is freed there, so flags are taken from what is left. */
-    pthread_mutex_unlock(&engine->lock);
-    admit_all(engine, incoming, stop);
-    pthread_mutex_lock(&engine->lock);
-    tn_engine_job *todo = take_flags(engine);
     *out_may_step = engine->n_holds <= 0;
+    tn_engine_job *todo = take_news(engine);
     pthread_mutex_unlock(&engine->lock);
     while (todo) {
         tn_engine_job *job = todo;
         todo = job->next_todo;
-        if (job->todo_preempt && !job->todo_cancel)
-            tn_sched_preempt(engine->sched, job->id);
-        if (!job->todo_cancel)
-            continue;
-        tn_sched_cancel(engine->sched, job->id);
-        tn_engine_finish_all(engine, job, TN_FINISH_CANCELLED, NULL);
+        serve(engine, job, stop);
     }
     return !stop;
 }

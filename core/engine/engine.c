@@ -51,18 +51,17 @@ static tn_status count_blocks(const tn_engine_args *a, int32_t *out_blocks, tn_e
 static tn_status open_model(tn_engine *e, const tn_sched_config *config, tn_error *err)
 {
     const tn_engine_args *a = &e->args;
+    TN_TRY(tn_weight_store_create(a->binding, a->source, a->team, a->progress, a->progress_ctx,
+                                  &e->weights, err));
     const tn_executor_args exec = {
         .binding = a->binding,
+        .weights = e->weights,
         .n_blocks = config->n_blocks,
         .table_stride = tn_sched_table_stride(config),
         .max_tables = e->rope_per_sequence ? a->max_sequences : 1,
         .keep_all = a->keep_all,
     };
-    TN_TRY(tn_weight_store_create(a->binding, a->source, a->team, a->progress, a->progress_ctx,
-                                  &e->weights, err));
-    tn_executor_args with_weights = exec;
-    with_weights.weights = e->weights;
-    return tn_executor_create(&with_weights, &e->exec, err);
+    return tn_executor_create(&exec, &e->exec, err);
 }
 
 static tn_status open_arrays(tn_engine *e, tn_error *err)
@@ -135,6 +134,7 @@ tn_status tn_engine_create(const tn_engine_args *args, tn_engine **out, tn_error
     if (!e)
         return tn_fail_memory(err, "the engine");
     e->args = *args;
+    e->live_end = &e->live;
     e->graph = args->binding->graph;
     tn_status st = open_engine(e, err);
     if (st) {

@@ -21,11 +21,10 @@ typedef struct tn_sample_state {
 /* A request from submit until its last sample has finished. */
 typedef struct tn_engine_job tn_engine_job;
 struct tn_engine_job {
-    tn_engine_job *prev, *next;   /* live list (lock) */
-    tn_engine_job *next_incoming; /* submit queue (lock) */
+    tn_engine_job *next, **at;    /* live list, in order of submission; `at` points to this one (lock) */
     tn_engine_job *next_todo;     /* engine thread's list of the moment */
     bool cancel, preempt;         /* asked for (lock) */
-    bool todo_cancel, todo_preempt, failed, admitted, started;
+    bool todo_cancel, todo_preempt, ending, admitted, started;
     uint64_t id;
     tn_engine_request request;    /* prompt and stop ids are copies in the arena */
     float *inv_freq;              /* [half_rotary] */
@@ -71,11 +70,11 @@ struct tn_engine {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool has_lock, has_thread;
-    bool stop, has_flags;         /* (lock) */
+    bool stop, has_news;          /* (lock) news: a job is new, or flagged */
     int32_t n_holds;              /* (lock) */
     uint64_t next_id;             /* (lock) */
     uint64_t n_requests;          /* (lock) */
-    tn_engine_job *live, *incoming_first, *incoming_last; /* (lock) */
+    tn_engine_job *live, **live_end; /* (lock) */
     tn_engine_metrics metrics;    /* (lock) a copy after each step */
     tn_error dead;                /* (lock) why no request is taken any more; code 0 while it works */
 };
@@ -91,8 +90,8 @@ bool tn_engine_commands(tn_engine *engine, bool *out_may_step);
 /** Give a sample its last event, once; the job is gone after its last sample. */
 void tn_engine_finish_sample(tn_engine *engine, tn_engine_job *job, int32_t sample, int32_t reason, const tn_error *error);
 void tn_engine_finish_all(tn_engine *engine, tn_engine_job *job, int32_t reason, const tn_error *error);
-/** Finish every live job with `failed` set, or all of them. */
-void tn_engine_finish_live(tn_engine *engine, bool failed_only, int32_t reason, const tn_error *error);
+/** Finish every live job with `ending` set, or all of them. */
+void tn_engine_finish_live(tn_engine *engine, bool ending_only, int32_t reason, const tn_error *error);
 void tn_engine_publish(tn_engine *engine);
 
 /* ---- loop.c, report.c ---- */

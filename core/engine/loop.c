@@ -108,7 +108,7 @@ static void fail_step(tn_engine *engine, const tn_step *step, const tn_error *wh
 {
     bool lost = why->code == TN_DEVICE_LOST;
     for (int32_t i = 0; i < step->n_seqs; i++)
-        ((tn_engine_job *)step->seqs[i].user)->failed = true;
+        ((tn_engine_job *)step->seqs[i].user)->ending = true;
     tn_sched_abort(engine->sched);
     if (lost) {
         pthread_mutex_lock(&engine->lock);
@@ -126,30 +126,6 @@ static void finish_draws(tn_engine *engine, int32_t n_draws)
         if (d->reason)
             tn_engine_finish_sample(engine, d->job, d->sample, d->reason,
                                     d->reason == TN_FINISH_ERROR ? &d->error : NULL);
-    }
-}
-
-/* Jobs that only wanted their prompt computed end without a draw; they are listed before commit
- * frees the sequences. */
-static tn_engine_job *list_prompt_only(const tn_step *step)
-{
-    tn_engine_job *todo = NULL;
-    for (int32_t i = 0; i < step->n_seqs; i++) {
-        tn_engine_job *job = step->seqs[i].user;
-        if (!step->seqs[i].is_last || step->seqs[i].n_draws > 0 || job->request.max_tokens > 0)
-            continue;
-        job->next_todo = todo;
-        todo = job;
-    }
-    return todo;
-}
-
-static void finish_prompt_only(tn_engine *engine, tn_engine_job *todo)
-{
-    while (todo) {
-        tn_engine_job *job = todo;
-        todo = job->next_todo;
-        tn_engine_finish_all(engine, job, TN_FINISH_LENGTH, NULL);
     }
 }
 
@@ -171,18 +147,24 @@ static void step_once(tn_engine *engine)
         fail_step(engine, step, &err);
         return;
     }
-    for (int32_t i = 0; i < step->n_seqs; i++)
-        tn_engine_progress(&step->seqs[i]);
+    bool prompt_only = false;
+    for (int32_t i = 0; i < step->n_seqs; i++) {
+        const tn_step_seq *seq = &step->seqs[i];
+        tn_engine_job *job = seq->user;
+        tn_engine_progress(seq);
+        job->ending = seq->is_last && seq->n_draws == 0 && job->request.max_tokens == 0;
+        prompt_only = prompt_only || job->ending;
+    }
     for (int32_t i = 0; i < n_draws; i++)
         engine->commit[i] = (tn_draw){ engine->draw[i].token, engine->draw[i].reason != 0 };
-    tn_engine_job *prompt_only = list_prompt_only(step);
     st = tn_sched_commit(engine->sched, engine->commit, n_draws, &err);
     if (st) {
         tn_engine_finish_live(engine, false, TN_FINISH_ERROR, &err);
         return;
     }
     finish_draws(engine, n_draws);
-    finish_prompt_only(engine, prompt_only);
+    if (prompt_only)
+        tn_engine_finish_live(engine, true, TN_FINISH_LENGTH, NULL);
     tn_engine_publish(engine);
 }
 

@@ -5,6 +5,7 @@
 #include "core/base/hash.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -107,6 +108,34 @@ static tn_status check_file(int fd, const char *path, tn_error *err)
     return check_directory(path, err);
 }
 
+static bool read_at(int fd, void *out, size_t n, uint64_t offset)
+{
+    return offset <= INT64_MAX && pread(fd, out, n, (off_t)offset) == (ssize_t)n;
+}
+
+/* The dynamic linker maps what the headers promise and dies by SIGBUS behind the end of a file that
+ * was cut, by an interrupted copy say. What else is wrong with an ELF file it reports itself. */
+static tn_status check_whole(int fd, const char *path, tn_error *err)
+{
+    Elf64_Ehdr file;
+    Elf64_Phdr part;
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !read_at(fd, &file, sizeof(file), 0) ||
+        memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_ident[EI_CLASS] != ELFCLASS64)
+        return TN_OK;
+    for (uint64_t i = 0; i < file.e_phnum; i++) {
+        const uint64_t size = (uint64_t)st.st_size;
+        const bool there =
+            file.e_phoff <= size && read_at(fd, &part, sizeof(part), file.e_phoff + i * sizeof(part));
+        if (!there || (part.p_type == PT_LOAD &&
+                       (part.p_offset > size || part.p_filesz > size - part.p_offset)))
+            return tn_fail(err, TN_INVALID, "%s is cut: segment %d ends behind the file's end", path,
+                           (int)i);
+    }
+    return TN_OK;
+}
+
 static tn_status check_pin(int fd, const char *path, const char *pin, tn_error *err)
 {
     uint8_t bytes[16384];
@@ -174,6 +203,8 @@ tn_status tn_library_open(const tn_plugin_spec *spec, const char *plugin_dir, bo
     if (fd < 0)
         return tn_fail(err, TN_INVALID, "cannot open %s: %s", real_path, strerror(errno));
     tn_status status = check_file(fd, real_path, err);
+    if (!status)
+        status = check_whole(fd, real_path, err);
     if (!status && spec->sha256)
         status = check_pin(fd, real_path, spec->sha256, err);
     close(fd);

@@ -92,14 +92,6 @@ static void pop_best(candidate *heap, int32_t n)
     sift_down(heap, n - 1, 0);
 }
 
-static double sum_weights(const candidate *c, int32_t n)
-{
-    double sum = 0.0;
-    for (int32_t i = 0; i < n; i++)
-        sum += c[i].weight;
-    return sum;
-}
-
 /*
  * Top-k, then top-p over what is left. The kept candidates end up at the end of c, best last;
  * returns how many. The heap gives them in order for O(vocab + kept log vocab).
@@ -108,15 +100,14 @@ static int32_t keep_best(candidate *c, int32_t n, int32_t top_k, double top_p)
 {
     int32_t max_kept = top_k > 0 && top_k < n ? top_k : n;
     int32_t kept = 0;
-    double total = sum_weights(c, n);
+    double total = 0.0;
     double sum = 0.0;
     for (int32_t i = n / 2 - 1; i >= 0; i--)
         sift_down(c, n, i);
-    if (max_kept < n) {
-        for (int32_t i = 0; i < max_kept; i++)
-            pop_best(c, n - i);
-        total = sum_weights(c + n - max_kept, max_kept);
-    }
+    for (int32_t i = 0; max_kept < n && i < max_kept; i++)
+        pop_best(c, n - i);
+    for (int32_t i = n - max_kept; i < n; i++)
+        total += c[i].weight;
     while (kept < max_kept && (kept == 0 || sum < top_p * total || top_p >= 1.0)) {
         if (max_kept == n)
             pop_best(c, n - kept);
@@ -153,15 +144,17 @@ tn_status tn_sample(const tn_sample_args *a, void *scratch, int32_t *out_id, tn_
         kept = keep_best(c, n, s->top_k, (double)s->top_p);
 
     /* Min-p compares with the best, whose weight is 1. */
-    const candidate *k = c + (n - kept);
+    candidate *k = c + (n - kept);
     double total = 0.0;
-    for (int32_t i = kept - 1; i >= 0; i--)
-        total += k[i].weight >= (double)s->min_p ? k[i].weight : 0.0;
+    for (int32_t i = kept - 1; i >= 0; i--) {
+        k[i].weight = k[i].weight >= (double)s->min_p ? k[i].weight : 0.0;
+        total += k[i].weight;
+    }
 
     double target = tn_random_unit(s->seed, a->sample, a->position) * total;
     double sum = 0.0;
     for (int32_t i = kept - 1; i >= 0; i--) {
-        if (k[i].weight < (double)s->min_p || k[i].weight == 0.0)
+        if (k[i].weight == 0.0)
             continue;
         sum += k[i].weight;
         *out_id = k[i].id;

@@ -2,6 +2,7 @@
 #include "model/formats/gguf.h"
 
 #include "core/base/alloc.h"
+#include "core/base/hash.h"
 #include "model/formats/little_endian.h"
 
 #include <inttypes.h>
@@ -16,6 +17,7 @@ enum { MIN_PAIR_BYTES = 8 + 1 + 4 + 1, MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8 
 enum { SHOWN_BYTES = 64 };
 enum { DEFAULT_ALIGNMENT = 32 };
 
+/* bytes: of a value; of a string and an array the fewest, those of their heads. */
 static const struct {
     const char *name;
     uint8_t bytes;
@@ -24,8 +26,8 @@ static const struct {
     [TN_GGUF_U16] = { "u16", 2 },       [TN_GGUF_I16] = { "i16", 2 },
     [TN_GGUF_U32] = { "u32", 4 },       [TN_GGUF_I32] = { "i32", 4 },
     [TN_GGUF_F32] = { "f32", 4 },       [TN_GGUF_BOOL] = { "bool", 1 },
-    [TN_GGUF_STRING] = { "string", 0 }, [TN_GGUF_U64] = { "u64", 8 },
-    [TN_GGUF_ARRAY] = { "array", 0 },   [TN_GGUF_I64] = { "i64", 8 },
+    [TN_GGUF_STRING] = { "string", 8 }, [TN_GGUF_U64] = { "u64", 8 },
+    [TN_GGUF_ARRAY] = { "array", 12 },  [TN_GGUF_I64] = { "i64", 8 },
     [TN_GGUF_F64] = { "f64", 8 },
 };
 
@@ -149,33 +151,70 @@ static tn_status parse_header(tn_gguf *g, cursor *c, tn_error *err)
 
 /* ---- metadata ---- */
 
-static tn_status parse_array(cursor *c, tn_gguf_pair *pair, tn_error *err)
+/* Element type and length of an array, which must be possible with the bytes that are left. */
+static tn_status take_array_head(cursor *c, tn_text key, uint32_t *element, uint64_t *n,
+                                 tn_error *err)
 {
-    TN_TRY(take_u32(c, "an array", &pair->element, err));
-    TN_TRY(take_u64(c, "an array", &pair->n, err));
-    pair->data = c->data + c->pos;
-    if (pair->element == TN_GGUF_ARRAY)
-        return tn_fail(err, TN_UNSUPPORTED, "%.*s is an array of arrays, which is not read",
-                       shown(pair->key), pair->key.data);
-    if (pair->element >= TN_GGUF_N_TYPES)
+    TN_TRY(take_u32(c, "an array", element, err));
+    TN_TRY(take_u64(c, "an array", n, err));
+    if (*element >= TN_GGUF_N_TYPES)
         return tn_fail(err, TN_INVALID,
-                       "%.*s is an array of type %" PRIu32 "; types 0 to %d are known",
-                       shown(pair->key), pair->key.data, pair->element, TN_GGUF_N_TYPES - 1);
-    size_t element_bytes = pair->element == TN_GGUF_STRING ? 8 : types[pair->element].bytes;
-    if (pair->n > TN_GGUF_MAX_ARRAY || pair->n > left(c) / element_bytes)
+                       "%.*s is an array of type %" PRIu32 "; types 0 to %d are known", shown(key),
+                       key.data, *element, TN_GGUF_N_TYPES - 1);
+    if (*n > left(c) / types[*element].bytes)
         return tn_fail(err, TN_INVALID,
-                       "%.*s is an array of %" PRIu64
-                       " elements; at most %d are allowed and %zu bytes are left",
-                       shown(pair->key), pair->key.data, pair->n, TN_GGUF_MAX_ARRAY, left(c));
-    if (pair->element != TN_GGUF_STRING) {
-        c->pos += (size_t)pair->n * element_bytes;
+                       "%.*s is an array of %" PRIu64 " elements, but only %zu bytes are left",
+                       shown(key), key.data, *n, left(c));
+    return TN_OK;
+}
+
+/* Step over n elements that are no arrays. */
+static tn_status skip_elements(cursor *c, uint32_t element, uint64_t n, tn_error *err)
+{
+    if (element != TN_GGUF_STRING) {
+        c->pos += (size_t)n * types[element].bytes;
         return TN_OK;
     }
-    for (uint64_t i = 0; i < pair->n; i++) {
+    for (uint64_t i = 0; i < n; i++) {
         tn_text ignored = { 0 };
         TN_TRY(take_string(c, "a string of an array", TN_GGUF_MAX_STRING_BYTES, &ignored, err));
     }
     return TN_OK;
+}
+
+/* Step over n arrays, which may hold arrays: pending[d] of them are still to come at depth d. */
+static tn_status skip_arrays(cursor *c, tn_text key, uint64_t n, tn_error *err)
+{
+    uint64_t pending[TN_GGUF_MAX_ARRAY_DEPTH] = { n };
+    int depth = 0;
+    while (depth >= 0) {
+        uint32_t element = 0;
+        if (pending[depth] == 0) {
+            depth--;
+            continue;
+        }
+        pending[depth]--;
+        TN_TRY(take_array_head(c, key, &element, &n, err));
+        if (element != TN_GGUF_ARRAY) {
+            TN_TRY(skip_elements(c, element, n, err));
+            continue;
+        }
+        if (++depth == TN_GGUF_MAX_ARRAY_DEPTH)
+            return tn_fail(err, TN_INVALID,
+                           "%.*s nests arrays more than %d deep, which is not read", shown(key),
+                           key.data, TN_GGUF_MAX_ARRAY_DEPTH);
+        pending[depth] = n;
+    }
+    return TN_OK;
+}
+
+static tn_status parse_array(cursor *c, tn_gguf_pair *pair, tn_error *err)
+{
+    TN_TRY(take_array_head(c, pair->key, &pair->element, &pair->n, err));
+    pair->data = c->data + c->pos;
+    if (pair->element == TN_GGUF_ARRAY)
+        return skip_arrays(c, pair->key, pair->n, err);
+    return skip_elements(c, pair->element, pair->n, err);
 }
 
 static tn_status parse_value(cursor *c, tn_gguf_pair *pair, tn_error *err)
@@ -359,6 +398,7 @@ static tn_status place_tensors(tn_gguf *g, tn_error *err)
                 ") reaches past the %zu bytes of tensor data: the file is cut off or broken",
                 t->name, t->bytes, t->offset, room);
         t->offset += g->data_start;
+        t->data = g->data + t->offset;
         g->tensor_by_name[i] = t;
     }
     qsort(g->tensor_by_name, g->n_tensors, sizeof(*g->tensor_by_name), by_offset);
@@ -367,6 +407,26 @@ static tn_status place_tensors(tn_gguf *g, tn_error *err)
         const tn_gguf_tensor *b = g->tensor_by_name[i];
         if (b->offset - a->offset < a->bytes)
             return tn_fail(err, TN_INVALID, "tensors %s and %s overlap", a->name, b->name);
+    }
+    return TN_OK;
+}
+
+/* tensor_by_name, filled in any order, is put in order; names must differ. */
+static tn_status index_tensors(tn_gguf *g, tn_error *err)
+{
+    qsort(g->tensor_by_name, g->n_tensors, sizeof(*g->tensor_by_name), by_name);
+    for (size_t i = 1; i < g->n_tensors; i++) {
+        const tn_gguf_tensor *a = g->tensor_by_name[i - 1];
+        const tn_gguf_tensor *b = g->tensor_by_name[i];
+        if (strcmp(a->name, b->name) != 0)
+            continue;
+        if (a->shard == b->shard)
+            return tn_fail(err, TN_INVALID, "two tensors have the name %s", a->name);
+        return tn_fail(err, TN_INVALID,
+                       "shards %d and %d both hold a tensor %s: they are not of one model, fetch "
+                       "all shards again",
+                       (a->shard < b->shard ? a : b)->shard + 1,
+                       (a->shard < b->shard ? b : a)->shard + 1, a->name);
     }
     return TN_OK;
 }
@@ -384,12 +444,48 @@ static tn_status parse_tensors(tn_gguf *g, cursor *c, tn_error *err)
     size_t padding = (g->alignment - c->pos % g->alignment) % g->alignment;
     g->data_start = padding > left(c) ? c->size : c->pos + padding;
     TN_TRY(place_tensors(g, err));
-    qsort(g->tensor_by_name, g->n_tensors, sizeof(*g->tensor_by_name), by_name);
-    for (size_t i = 1; i < g->n_tensors; i++)
-        if (strcmp(g->tensor_by_name[i - 1]->name, g->tensor_by_name[i]->name) == 0)
-            return tn_fail(err, TN_INVALID, "two tensors have the name %s",
-                           g->tensor_by_name[i]->name);
+    return index_tensors(g, err);
+}
+
+/* ---- several files ---- */
+
+/* Append the tensors of shard `shard`; room for them has been made. */
+static tn_status append_tensors(tn_gguf *g, const tn_gguf *part, int32_t shard, tn_error *err)
+{
+    g->joined_id = tn_hash64(part->data, part->data_start, g->joined_id);
+    for (size_t i = 0; i < part->n_tensors; i++) {
+        tn_gguf_tensor *t = &g->tensor[g->n_tensors];
+        *t = part->tensor[i];
+        t->name = tn_arena_strdup(&g->arena, t->name);
+        if (!t->name)
+            return tn_fail_memory(err, "a tensor's name");
+        t->index = (int32_t)g->n_tensors++;
+        t->shard = shard;
+    }
     return TN_OK;
+}
+
+tn_status tn_gguf_join(tn_gguf *g, const tn_gguf *part, size_t n_parts, tn_error *err)
+{
+    size_t n = g->n_tensors;
+    for (size_t i = 0; i < n_parts; i++)
+        n += part[i].n_tensors; /* at most TN_GGUF_MAX_TENSORS each */
+    if (n > TN_GGUF_MAX_TENSORS)
+        return tn_fail(err, TN_INVALID, "the %zu shards hold %zu tensors; at most %d are allowed",
+                       n_parts + 1, n, TN_GGUF_MAX_TENSORS);
+    tn_gguf_tensor *tensor = tn_realloc_array(g->tensor, n, sizeof(*tensor));
+    if (tensor)
+        g->tensor = tensor;
+    const tn_gguf_tensor **by = tn_realloc_array(g->tensor_by_name, n, sizeof(*by));
+    if (by)
+        g->tensor_by_name = by;
+    if (!tensor || !by)
+        return tn_fail_memory(err, "the table of all shards' tensors");
+    for (size_t i = 0; i < n_parts; i++)
+        TN_TRY(append_tensors(g, &part[i], (int32_t)i + 1, err));
+    for (size_t i = 0; i < n; i++)
+        g->tensor_by_name[i] = &g->tensor[i];
+    return index_tensors(g, err);
 }
 
 /* ---- public ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GGUF v2 and v3, little endian (ggml's docs/gguf.md): metadata and tensor table as views into the
- * file's bytes. tn_gguf_parse checks everything it keeps, so that what reads a tn_gguf need not
+ * file's bytes. A model cut into several files (gguf_split.h) is parsed file by file and joined.
+ * tn_gguf_parse checks everything it keeps, so that what reads a tn_gguf need not
  * check bounds again. Memory taken is at most a small multiple of the file's size. Thread:
  * immutable after parse.
  */
@@ -22,7 +23,7 @@ enum {
     TN_GGUF_MAX_KEY_BYTES = 65535, /* the specification's */
     TN_GGUF_MAX_NAME_BYTES = 255,  /* the specification says 64 */
     TN_GGUF_MAX_STRING_BYTES = 1 << 26,
-    TN_GGUF_MAX_ARRAY = 1 << 26, /* elements */
+    TN_GGUF_MAX_ARRAY_DEPTH = 8, /* arrays in arrays */
     TN_GGUF_MAX_ALIGNMENT = 1 << 20,
     TN_GGUF_MAX_DIMS = 4,
 };
@@ -46,7 +47,7 @@ enum {
 
 typedef struct tn_gguf_pair {
     tn_text key;
-    uint32_t type, element; /* element: of an array */
+    uint32_t type, element; /* element: of an array; arrays of arrays are stepped over, not read */
     uint64_t n;             /* bytes of a string, elements of an array, 1 */
     const uint8_t *data;    /* the scalar, the string's bytes, the first element */
     size_t data_bytes;
@@ -60,9 +61,11 @@ typedef struct tn_gguf_array {
 typedef struct tn_gguf_tensor {
     const char *name;
     const tn_weight_format *format;
-    int32_t n_dims, index;             /* index: place in the file's table */
+    int32_t n_dims, index;             /* index: place in the table of all files */
+    int32_t shard;                     /* the file that holds it */
     uint64_t dim[TN_GGUF_MAX_DIMS];    /* dim[0] = columns; absent ones are 1 */
-    uint64_t offset, bytes, row_bytes; /* offset from the start of the file */
+    uint64_t offset, bytes, row_bytes; /* offset from the start of its file */
+    const uint8_t *data;               /* at that offset */
 } tn_gguf_tensor;
 
 typedef struct tn_gguf {
@@ -75,12 +78,16 @@ typedef struct tn_gguf {
     const tn_gguf_pair **pair_by_key;
     const tn_gguf_tensor **tensor_by_name;
     size_t data_start;
+    uint64_t joined_id; /* hash of the tables of the files that were joined to this one */
     tn_arena arena;
 } tn_gguf;
 
 /** data is borrowed until deinit. On failure *g holds nothing. */
 tn_status tn_gguf_parse(tn_gguf *g, const uint8_t *data, size_t size, tn_error *err) TN_MUST_USE;
 void tn_gguf_deinit(tn_gguf *g);
+/** Give g, shard 0, the tensors of shards 1 .. n_parts; their metadata is left out. The parts may
+ * be deinitialised afterwards, their data not. A tensor that is in two shards is TN_INVALID. */
+tn_status tn_gguf_join(tn_gguf *g, const tn_gguf *part, size_t n_parts, tn_error *err) TN_MUST_USE;
 
 const tn_gguf_pair *tn_gguf_find(const tn_gguf *g, const char *key);
 const tn_gguf_tensor *tn_gguf_find_tensor(const tn_gguf *g, const char *name);
@@ -128,8 +135,15 @@ tn_status tn_gguf_vocab(const tn_gguf *g, tn_arena *arena, tn_vocab *out,
 tn_status tn_gguf_facts(const tn_gguf *g, tn_arena *arena, tn_model_fact **out,
                         tn_error *err) TN_MUST_USE;
 
-/** A model file over bytes in memory, borrowed until close: for tests and fuzzing. */
-tn_status tn_gguf_open_memory(const uint8_t *data, size_t size, tn_model_file **out,
+/** The bytes of one file. */
+typedef struct tn_gguf_bytes {
+    const uint8_t *data;
+    size_t size;
+} tn_gguf_bytes;
+
+/** A model file over bytes in memory, borrowed until close: for tests and fuzzing. A split model is
+ * given by its shards in order. */
+tn_status tn_gguf_open_memory(const tn_gguf_bytes *bytes, int32_t n_shards, tn_model_file **out,
                               tn_error *err) TN_MUST_USE;
 
 #endif

@@ -110,19 +110,6 @@ static void get_string(reader *r, const char *key, const char **out)
 
 /* ---- parts of the description ---- */
 
-/* One model cut into several files: each lacks the tensors of the others. */
-static void refuse_split(reader *r)
-{
-    tn_error error;
-    int64_t n_files = 0;
-    keep(r, tn_gguf_int(r->g, "split.count", 0, UINT16_MAX, &n_files, &error), &error);
-    if (n_files > 1)
-        fail(
-            r, TN_UNSUPPORTED,
-            "this is one of the %d files of a split model; join them with llama-gguf-split --merge",
-            (int)n_files);
-}
-
 static void read_sizes(reader *r, tn_model_desc *d)
 {
     need_int(r, "block_count", MAX_LAYERS, &d->n_layers);
@@ -184,7 +171,8 @@ static void read_freq_factors(reader *r, tn_rope_desc *rope)
     const tn_gguf_tensor *t = tn_gguf_find_tensor(r->g, "rope_freqs.weight");
     if (!t || r->status)
         return;
-    if (t->format->block_elements > 1 || t->n_dims != 1 || t->dim[0] != (uint64_t)rope->rotary_dim / 2) {
+    if (t->format->block_elements > 1 || t->n_dims != 1 ||
+        t->dim[0] != (uint64_t)rope->rotary_dim / 2) {
         fail(r, TN_INVALID,
              "tensor rope_freqs.weight has %" PRIu64
              " columns of type %s; a vector of %d plain values is needed",
@@ -196,8 +184,7 @@ static void read_freq_factors(reader *r, tn_rope_desc *rope)
         fail(r, TN_NO_MEMORY, "cannot allocate the rope factors");
         return;
     }
-    t->format->decode(r->g->data + t->offset, (size_t)t->dim[0],
-                      &(tn_row_buffer){ .values = factors });
+    t->format->decode(t->data, (size_t)t->dim[0], &(tn_row_buffer){ .values = factors });
     for (uint64_t i = 0; i < t->dim[0]; i++)
         if (!(factors[i] > 0) || !isfinite(factors[i]))
             fail(r, TN_INVALID,
@@ -271,12 +258,12 @@ uint64_t tn_gguf_source_id(const tn_gguf *g)
     /* Fine-tunes of one model differ in weights alone, so some of them are looked at; not all,
      * which would read the file. */
     enum { SAMPLES = 64, SAMPLE_BYTES = 256 };
-    uint64_t id = tn_hash64(g->data, g->data_start, (uint64_t)g->size);
+    uint64_t id = tn_hash64(g->data, g->data_start, (uint64_t)g->size ^ g->joined_id);
     size_t step = g->n_tensors / SAMPLES + 1;
     for (size_t i = 0; i < g->n_tensors; i += step) {
         const tn_gguf_tensor *t = &g->tensor[i];
         size_t n = t->bytes < SAMPLE_BYTES ? (size_t)t->bytes : SAMPLE_BYTES;
-        id = tn_hash64(g->data + t->offset, n, id);
+        id = tn_hash64(t->data, n, id);
     }
     return id;
 }
@@ -305,7 +292,6 @@ tn_status tn_gguf_desc(const tn_gguf *g, tn_arena *arena, tn_model_desc *out, tn
             out->rope.pairing = conventions[i].pairing;
             out->act = conventions[i].act;
         }
-    refuse_split(&r);
     read_sizes(&r, out);
     read_rope(&r, out);
     read_vocab(&r, out);

@@ -57,7 +57,8 @@ tn_status tn_gguf_int(const tn_gguf *g, const char *key, int64_t min, int64_t ma
         return TN_OK;
     uint32_t type = pair->type == TN_GGUF_ARRAY ? pair->element : pair->type;
     int64_t value = 0;
-    if (type == TN_GGUF_F32 || type == TN_GGUF_F64 || type == TN_GGUF_STRING)
+    if (type == TN_GGUF_F32 || type == TN_GGUF_F64 || type == TN_GGUF_STRING ||
+        type == TN_GGUF_ARRAY)
         return wrong_type(key, pair, "an integer", err);
     if (pair->n < 1)
         return tn_fail(err, TN_INVALID, "%s is an empty array; an integer is needed", key);

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 1 << 24 };
+enum { MAX_TOKENS = 1 << 24, MAX_MERGES = 1 << 26 };
 
 /* Byte-level BPE models that begin with BOS unless the file says otherwise (llama-vocab.cpp: what
  * is loaded as LLAMA3, TEKKEN and CHAMELEON). */
@@ -94,7 +94,11 @@ static tn_status read_tokens(const tn_gguf *g, tn_arena *arena, tn_vocab *v, tn_
                        n, MAX_TOKENS);
     v->n_tokens = (int32_t)n;
     TN_TRY(tn_gguf_strings(g, "tokenizer.ggml.merges", arena, &v->merge, &n, err));
-    v->n_merges = (int32_t)n; /* at most TN_GGUF_MAX_ARRAY */
+    if (n > MAX_MERGES)
+        return tn_fail(err, TN_INVALID,
+                       "tokenizer.ggml.merges has %zu merges; at most %d are allowed", n,
+                       MAX_MERGES);
+    v->n_merges = (int32_t)n;
     TN_TRY(read_scores(g, arena, v, err));
     return read_types(g, arena, v, err);
 }

@@ -66,6 +66,12 @@ tn_status tn_gguf_writer_create(tn_gguf_writer **out, tn_error *err)
     return TN_OK;
 }
 
+void tn_gguf_put_u16(tn_gguf_writer *w, const char *key, uint16_t value)
+{
+    put_key(w, key, TN_GGUF_U16);
+    put_number(&w->pairs, value, 2);
+}
+
 void tn_gguf_put_u32(tn_gguf_writer *w, const char *key, uint32_t value)
 {
     put_key(w, key, TN_GGUF_U32);
@@ -122,7 +128,7 @@ static tn_status check_tensor(const char *name, const char *type, int64_t rows, 
 {
     const tn_weight_format *f = tn_weight_format_of_name(type);
     *out_format = f;
-    if (!f || !f->encode)
+    if (!f || !f->decode)
         return tn_fail(err, TN_UNSUPPORTED, "tensor %s: type %s cannot be written", name, type);
     if (strlen(name) < 1 || strlen(name) > TN_GGUF_MAX_NAME_BYTES)
         return tn_fail(err, TN_INVALID, "tensor name \"%.64s\": 1 to %d bytes are allowed", name,
@@ -135,22 +141,19 @@ static tn_status check_tensor(const char *name, const char *type, int64_t rows, 
     return TN_OK;
 }
 
-void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, int64_t rows,
-                        int64_t cols, const float *values)
+static size_t blocks_of(const tn_weight_format *f, int64_t rows, int64_t cols)
+{
+    return (size_t)(cols / f->block_elements) * (size_t)(rows ? rows : 1);
+}
+
+void tn_gguf_put_blocks(tn_gguf_writer *w, const char *name, const char *type, int64_t rows,
+                        int64_t cols, const uint8_t *blocks)
 {
     const tn_weight_format *f = NULL;
-    size_t bytes = 0;
     if (!w->status)
         w->status = check_tensor(name, type, rows, cols, &f, &w->error);
     if (w->status)
         return;
-    size_t n_blocks = (size_t)(cols / f->block_elements) * (size_t)(rows ? rows : 1);
-    uint8_t *encoded = tn_size_mul(n_blocks, f->block_bytes, &bytes) ? tn_alloc(bytes) : NULL;
-    if (!encoded) {
-        w->status = tn_fail_memory(&w->error, "an encoded tensor");
-        return;
-    }
-    f->encode(values, n_blocks, encoded);
     put_text(&w->table, name, strlen(name));
     put_number(&w->table, rows ? 2 : 1, 4);
     put_number(&w->table, (uint64_t)cols, 8);
@@ -158,9 +161,30 @@ void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, i
         put_number(&w->table, (uint64_t)rows, 8);
     put_number(&w->table, f->ggml_type, 4);
     put_number(&w->table, w->data.len, 8);
-    tn_strbuf_append(&w->data, encoded, bytes);
+    tn_strbuf_append(&w->data, blocks, blocks_of(f, rows, cols) * f->block_bytes);
     put_padding(&w->data);
     w->n_tensors++;
+}
+
+void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, int64_t rows,
+                        int64_t cols, const float *values)
+{
+    const tn_weight_format *f = NULL;
+    if (!w->status)
+        w->status = check_tensor(name, type, rows, cols, &f, &w->error);
+    if (!w->status && !f->encode)
+        w->status = tn_fail(&w->error, TN_UNSUPPORTED,
+                            "tensor %s: values cannot be encoded as %s, only blocks be written",
+                            name, type);
+    if (w->status)
+        return;
+    uint8_t *encoded = tn_alloc_array(blocks_of(f, rows, cols), f->block_bytes);
+    if (!encoded) {
+        w->status = tn_fail_memory(&w->error, "an encoded tensor");
+        return;
+    }
+    f->encode(values, blocks_of(f, rows, cols), encoded);
+    tn_gguf_put_blocks(w, name, type, rows, cols, encoded);
     tn_free(encoded);
 }
 

@@ -15,6 +15,7 @@ typedef struct tn_gguf_writer tn_gguf_writer;
 
 tn_status tn_gguf_writer_create(tn_gguf_writer **out, tn_error *err) TN_MUST_USE;
 /* Errors are sticky and come out of finish. */
+void tn_gguf_put_u16(tn_gguf_writer *w, const char *key, uint16_t value);
 void tn_gguf_put_u32(tn_gguf_writer *w, const char *key, uint32_t value);
 void tn_gguf_put_i32(tn_gguf_writer *w, const char *key, int32_t value);
 void tn_gguf_put_f32(tn_gguf_writer *w, const char *key, float value);
@@ -23,8 +24,10 @@ void tn_gguf_put_string(tn_gguf_writer *w, const char *key, const char *text, si
 void tn_gguf_put_strings(tn_gguf_writer *w, const char *key, const tn_text *texts, size_t n);
 void tn_gguf_put_f32s(tn_gguf_writer *w, const char *key, const float *values, size_t n);
 void tn_gguf_put_i32s(tn_gguf_writer *w, const char *key, const int32_t *values, size_t n);
-/** type: "F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1"; values [rows][cols] f32, encoded here; cols a multiple of the block. rows 0: a vector. */
+/** values [rows][cols] f32, encoded here; cols a multiple of the block; rows 0: a vector. Types: those of weight_format.h that have an encoder. */
 void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, int64_t rows, int64_t cols, const float *values);
+/** The same of blocks that are encoded already, of any type that can be read. */
+void tn_gguf_put_blocks(tn_gguf_writer *w, const char *name, const char *type, int64_t rows, int64_t cols, const uint8_t *blocks);
 /** Write everything to path. */
 tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *err) TN_MUST_USE;
 void tn_gguf_writer_destroy(tn_gguf_writer *w);

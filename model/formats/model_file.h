@@ -18,13 +18,18 @@ typedef struct tn_model_fact {
     const char *key, *value;
 } tn_model_fact;
 
-/** Open a GGUF file (later: a Hugging Face directory). Reads metadata only; weights stay mapped. */
+/**
+ * Open a GGUF file (later: a Hugging Face directory). Reads metadata only; weights stay mapped. One
+ * shard of a split model (NAME-00001-of-0000N.gguf) opens all, which must lie beside it.
+ */
 tn_status tn_model_file_open(const char *path, tn_model_file **out, tn_error *err) TN_MUST_USE;
 void tn_model_file_close(tn_model_file *file);
 
 const char *tn_model_file_format(const tn_model_file *file);        /* "GGUF v3" */
 const char *tn_model_file_path(const tn_model_file *file);
-uint64_t tn_model_file_bytes(const tn_model_file *file);
+uint64_t tn_model_file_bytes(const tn_model_file *file);            /* of all shards */
+int32_t tn_model_file_n_shards(const tn_model_file *file);          /* 1: the model is in one file */
+const char *tn_model_file_shard(const tn_model_file *file, int32_t index); /* its path */
 /** Fails (TN_INVALID / TN_UNSUPPORTED) when hyperparameters are missing, senseless, or contradict the tensors. */
 tn_status tn_model_file_desc(tn_model_file *file, tn_model_desc *out, tn_error *err) TN_MUST_USE;
 const tn_weight_source *tn_model_file_weights(tn_model_file *file);

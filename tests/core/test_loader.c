@@ -133,6 +133,31 @@ static void what_is_wrong_with_the_file_is_said(void **state)
     assert_load(BROKEN_DIR, "undefined", TN_PLUGIN_FAILED, "tn_tests_nowhere_defined");
 }
 
+static void a_plugin_that_was_cut_is_refused_at_every_length(void **state)
+{
+    const scratch *s = *state;
+    char *bytes;
+    size_t n;
+    int32_t n_cut = 0;
+    bool loaded = false;
+
+    assert_int_equal(tn_file_read(s->plugin, 1u << 26, &bytes, &n, NULL), TN_OK);
+    /* Debug and section tables at the end are not needed to run: the first that loads ends this, as
+     * its file must stay as it is. */
+    for (size_t keep = 1; keep < n && !loaded; keep += 1 + n / 97) {
+        tn_plugin_spec spec = { .path = s->plugin };
+        write_file(s->plugin, bytes, keep, 0644);
+        tn_plugin_set *set = open_one(&spec, PLUGIN_DIR);
+        const tn_plugin_entry *entry = tn_plugin_set_entry(set, 0);
+        loaded = entry->state != TN_PLUGIN_FAILED;
+        assert_true(!loaded || keep > n / 2);
+        n_cut += strstr(entry->reason, "is cut") != NULL;
+        tn_plugin_set_close(set);
+    }
+    assert_true(n_cut > 0);
+    tn_free(bytes);
+}
+
 static void names_are_bare_and_paths_absolute(void **state)
 {
     (void)state;
@@ -519,6 +544,8 @@ int main(void)
         cmocka_unit_test(require_reports_failed_plugins_and_not_skipped_ones),
         cmocka_unit_test_setup_teardown(files_that_are_no_libraries_are_refused, make_scratch,
                                         remove_scratch),
+        cmocka_unit_test_setup_teardown(a_plugin_that_was_cut_is_refused_at_every_length,
+                                        make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(a_file_that_anyone_may_write_is_refused, make_scratch,
                                         remove_scratch),
         cmocka_unit_test_setup_teardown(a_directory_that_anyone_may_write_is_refused_unless_sticky,

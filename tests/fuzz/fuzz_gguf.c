@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a GGUF file: opens or is refused; what opened is read: description, facts,
+/* Any bytes as a GGUF file, or as the shards of a split one; each begins with the magic, "GGUF" and
+ * version 3: opens or is refused; what opened is read: description, facts,
  * vocabulary, a row of each tensor. */
 #include "model/formats/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_SHARDS = 4 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -34,11 +37,29 @@ static size_t read_vocab(const tn_vocab *v)
     return sum + (v->chat_template ? strlen(v->chat_template) : 0);
 }
 
+/* Cut before each magic but the first; at most MAX_SHARDS pieces. */
+static int32_t cut(const uint8_t *bytes, size_t n, tn_gguf_bytes *shard)
+{
+    static const uint8_t magic[8] = { 'G', 'G', 'U', 'F', 3, 0, 0, 0 };
+    int32_t n_shards = 0;
+    size_t from = 0;
+    for (size_t i = 1; i + sizeof(magic) <= n && n_shards < MAX_SHARDS - 1; i++) {
+        if (memcmp(bytes + i, magic, sizeof(magic)) != 0)
+            continue;
+        shard[n_shards++] = (tn_gguf_bytes){ bytes + from, i - from };
+        from = i;
+    }
+    shard[n_shards++] = (tn_gguf_bytes){ bytes + from, n - from };
+    return n_shards;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     tn_error err;
     tn_model_file *file = NULL;
-    if (tn_gguf_open_memory(bytes, n, &file, &err))
+    tn_gguf_bytes shard[MAX_SHARDS];
+    int32_t n_shards = cut(bytes, n, shard);
+    if (tn_gguf_open_memory(shard, n_shards, &file, &err))
         return 0;
     const tn_weight_source *source = tn_model_file_weights(file);
     tn_model_desc desc;

@@ -4,6 +4,7 @@
 #include "core/base/float16.h"
 #include "model/formats/gguf.h"
 #include "model/formats/gguf_writer.h"
+#include "model/formats/little_endian.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 
@@ -322,6 +323,67 @@ static void facts_are_printable_and_arrays_are_counted(void **state)
     tn_model_file_close(file);
 }
 
+/* Bytes of a file with an array of n elements of n_bytes each under "a", and "b" = 7 after it. */
+static uint8_t *file_with_array(uint32_t element, uint64_t n, size_t n_bytes, size_t *out_n)
+{
+    size_t size = 4 + 4 + 16 + (8 + 1 + 4) + 4 + 8 + (size_t)n * n_bytes + (8 + 1 + 4) + 4;
+    uint8_t *bytes = tn_alloc_array(size, 1);
+    assert_non_null(bytes);
+    uint8_t *p = bytes;
+    memcpy(p, "GGUF\x03\0\0\0", 8);
+    tn_store_u64(p + 16, 2); /* pairs, after no tensors */
+    tn_store_u64(p + 24, 1);
+    p[32] = 'a';
+    tn_store_u32(p + 33, TN_GGUF_ARRAY);
+    tn_store_u32(p + 37, element);
+    tn_store_u64(p + 41, n);
+    p += 49 + n * n_bytes;
+    tn_store_u64(p, 1);
+    p[8] = 'b';
+    tn_store_u32(p + 9, TN_GGUF_U32);
+    tn_store_u32(p + 13, 7);
+    *out_n = size;
+    return bytes;
+}
+
+static void arrays_of_ten_million_elements_take_no_memory(void **state)
+{
+    (void)state;
+    enum { MANY = 10 * 1000 * 1000 };
+    static const struct {
+        uint32_t element;
+        uint64_t n;
+        size_t n_bytes;
+        const char *fact;
+    } cases[] = {
+        { TN_GGUF_U8, 3, 1, "[3 u8]" },
+        { TN_GGUF_U8, MANY, 1, "[10000000 u8]" },
+        { TN_GGUF_U8, (uint64_t)3 << 25, 1, "[100663296 u8]" },
+        { TN_GGUF_F64, MANY, 8, "[10000000 f64]" },
+        { TN_GGUF_STRING, MANY, 8, "[10000000 strings]" }, /* empty ones */
+    };
+    uint64_t n_allocations = 0;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tn_error err = { 0 };
+        tn_model_file *file = NULL;
+        size_t n = 0;
+        uint8_t *bytes = file_with_array(cases[i].element, cases[i].n, cases[i].n_bytes, &n);
+
+        uint64_t before = tn_alloc_count();
+        tn_status st = tn_gguf_open_memory(&(tn_gguf_bytes){ bytes, n }, 1, &file, &err);
+        uint64_t made = tn_alloc_count() - before;
+
+        if (st)
+            fail_msg("%s", err.text);
+        assert_string_equal(fact(file, "a"), cases[i].fact);
+        assert_string_equal(fact(file, "b"), "7");
+        assert_true(n_allocations == 0 || made == n_allocations);
+        n_allocations = made;
+        tn_model_file_close(file);
+        tn_free(bytes);
+    }
+}
+
 static void writer_errors_come_out_of_finish_and_leave_no_file(void **state)
 {
     (void)state;
@@ -380,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_byte_level_vocabulary_is_read),
         cmocka_unit_test(a_sentencepiece_vocabulary_with_a_pad_id_of_all_ones_is_read),
         cmocka_unit_test(facts_are_printable_and_arrays_are_counted),
+        cmocka_unit_test(arrays_of_ten_million_elements_take_no_memory),
         cmocka_unit_test(writer_errors_come_out_of_finish_and_leave_no_file),
         cmocka_unit_test(each_failing_allocation_is_an_error_without_a_leak),
     };

@@ -153,12 +153,51 @@ static void bool_of_2(raw *r)
     pair(r, "k", TN_GGUF_BOOL);
     put(r, 2, 1);
 }
+/* Arrays in arrays, `depth` deep in all; the innermost holds two bytes. */
+static void nested_arrays(raw *r, int depth)
+{
+    head(r, 3, 0, 2);
+    pair(r, "nested", TN_GGUF_ARRAY);
+    for (int i = 1; i < depth; i++) {
+        put(r, TN_GGUF_ARRAY, 4);
+        put(r, 1, 8);
+    }
+    put(r, TN_GGUF_U8, 4);
+    put(r, 2, 8);
+    put(r, 7, 2);
+    pair(r, "after", TN_GGUF_U32);
+    put(r, 3, 4);
+}
 static void array_of_arrays(raw *r)
+{
+    nested_arrays(r, 2);
+}
+static void arrays_as_deep_as_allowed(raw *r)
+{
+    nested_arrays(r, TN_GGUF_MAX_ARRAY_DEPTH + 1);
+}
+static void arrays_too_deep(raw *r)
+{
+    nested_arrays(r, TN_GGUF_MAX_ARRAY_DEPTH + 2);
+}
+static void array_in_array_too_long(raw *r)
 {
     head(r, 3, 0, 1);
     pair(r, "k", TN_GGUF_ARRAY);
     put(r, TN_GGUF_ARRAY, 4);
     put(r, 1, 8);
+    put(r, TN_GGUF_U64, 4);
+    put(r, (uint64_t)1 << 61, 8);
+}
+static void alignment_nested(raw *r)
+{
+    head(r, 3, 0, 1);
+    pair(r, "general.alignment", TN_GGUF_ARRAY);
+    put(r, TN_GGUF_ARRAY, 4);
+    put(r, 1, 8);
+    put(r, TN_GGUF_U8, 4);
+    put(r, 1, 8);
+    put(r, 32, 1);
 }
 static void array_type_unknown(raw *r)
 {
@@ -367,7 +406,11 @@ static const struct {
     { "key_twice", key_twice, TN_INVALID, "llama.block_count occurs twice" },
     { "value_type_unknown", value_type_unknown, TN_INVALID, "k has type 13" },
     { "bool_of_2", bool_of_2, TN_INVALID, "bool" },
-    { "array_of_arrays", array_of_arrays, TN_UNSUPPORTED, "array of arrays" },
+    { "array_of_arrays", array_of_arrays, TN_OK, "" },
+    { "arrays_as_deep_as_allowed", arrays_as_deep_as_allowed, TN_OK, "" },
+    { "arrays_too_deep", arrays_too_deep, TN_INVALID, "nested nests arrays more than 8 deep" },
+    { "array_in_array_too_long", array_in_array_too_long, TN_INVALID, "2305843009213693952" },
+    { "alignment_nested", alignment_nested, TN_INVALID, "an array of array" },
     { "array_type_unknown", array_type_unknown, TN_INVALID, "type 77" },
     { "array_too_long", array_too_long, TN_INVALID, "elements" },
     { "strings_cut", strings_cut, TN_INVALID, "length of 99" },
@@ -428,7 +471,7 @@ static tn_status open_copy(const uint8_t *bytes, size_t n, tn_error *err)
     uint8_t *copy = tn_alloc(n);
     assert_non_null(copy);
     memcpy(copy, bytes, n);
-    tn_status st = tn_gguf_open_memory(copy, n, &file, err);
+    tn_status st = tn_gguf_open_memory(&(tn_gguf_bytes){ copy, n }, 1, &file, err);
     if (!st)
         use(file);
     else

@@ -132,7 +132,6 @@ static const struct {
     { { "llama.rope.scaling.type", 0, 0, "cubic" }, TN_UNSUPPORTED, "cubic" },
     { { "llama.vocab_size", 9, 0, NULL }, TN_INVALID, "9 x 64" },
     { { "llama.expert_count", 8, 0, NULL }, TN_UNSUPPORTED, "experts" },
-    { { "split.count", 3, 0, NULL }, TN_UNSUPPORTED, "3 files" },
     { { "general.architecture", 0, 0, "" }, TN_INVALID, "lacks general.architecture" },
     { { "general.architecture", 7, 0, NULL }, TN_INVALID, "general.architecture is of type u32" },
 };

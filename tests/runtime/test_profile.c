@@ -144,7 +144,7 @@ static void a_text_with_every_key_is_read(void **state)
         "bind: {\"layer.0.*\": cpu-ref, \"*.qkv\": 'cpu-simd'}\n"
         "kv: {format: acme/nf4, block_tokens: 16, memory: 80%, prefix_cache: false, params: "
         "p.json}\n"
-        "batch: {max_sequences: 4096, max_tokens: 1, max_chunk: 7}\n"
+        "batch: {max_sequences: 4096, max_tokens: 4097, max_chunk: 7}\n"
         "context:\n"
         "  length: 4096\n"
         "  rope_scaling: {type: yarn, factor: 4.0, original_length: 2048, beta_fast: 32,\n"
@@ -190,7 +190,7 @@ static void a_text_with_every_key_is_read(void **state)
     assert_false(p->kv.prefix_cache);
     assert_string_equal(p->kv.params, "p.json");
     assert_int_equal(p->batch.max_sequences, 4096);
-    assert_int_equal(p->batch.max_tokens, 1);
+    assert_int_equal(p->batch.max_tokens, 4097);
     assert_int_equal(p->batch.max_chunk, 7);
     assert_int_equal(p->context.length, 4096);
     assert_int_equal(p->context.rope_scaling.type, TN_ROPE_SCALING_YARN);

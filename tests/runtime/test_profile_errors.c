@@ -172,6 +172,9 @@ static void a_wrong_value_is_told_what_is_allowed(void **state)
         { "model: m\nkv: {format: i8-static}\n",
           "p.yaml:2:14: kv.format i8-static needs kv.params, the file that tenon calibrate "
           "writes" },
+        { "model: m\nbatch: {max_sequences: 8, max_tokens: 7}\n",
+          "p.yaml:2:39: batch.max_tokens 7 is less than batch.max_sequences 8; a step takes at "
+          "least one token of each sequence" },
         { "model: m\nbatch: {max_sequences: 0}\n",
           "p.yaml:2:24: batch.max_sequences is \"0\"; allowed: a whole number 1 to 4096" },
         { "model: m\nbatch: {max_sequences: 12x}\n",

@@ -28,6 +28,8 @@ static const struct {
     { "--spm", INTEGER, offsetof(tn_tiny_model, spm) },
     { "--rotary-dim", INTEGER, offsetof(tn_tiny_model, rotary_dim) },
     { "--freq-factors", INTEGER, offsetof(tn_tiny_model, freq_factors) },
+    { "--shards", INTEGER, offsetof(tn_tiny_model, shards) },
+    { "--dequantised", INTEGER, offsetof(tn_tiny_model, dequantised) },
     { "--type", TEXT, offsetof(tn_tiny_model, type) },
     { "--embed-type", TEXT, offsetof(tn_tiny_model, embed_type) },
     { "--v-type", TEXT, offsetof(tn_tiny_model, v_type) },

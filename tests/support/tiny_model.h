@@ -21,9 +21,12 @@ typedef struct tn_tiny_model {
     int32_t tied;    /* 1: no output.weight */
     int32_t
         spm; /* 0: byte-level BPE, pre-tokenizer "smollm"; 1: SentencePiece with byte fallback */
-    int32_t rotary_dim;     /* 0: head_dim */
-    int32_t freq_factors;   /* 1: a tensor rope_freqs.weight */
-    const char *type;       /* of the layers' matrices: "F32" "F16" "BF16" "Q8_0" "Q4_0" "Q4_1" */
+    int32_t rotary_dim;   /* 0: head_dim */
+    int32_t freq_factors; /* 1: a tensor rope_freqs.weight */
+    int32_t shards;       /* more than 1: so many files, see tn_tiny_model_write */
+    int32_t dequantised;  /* 1: matrices are F32, with the values that their types would give */
+    const char *type;     /* of the layers' matrices, any that can be read; "Q4_K" and its like need
+                             dim and ffn to be multiples of 256 */
     const char *embed_type; /* of token_embd.weight and output.weight; NULL: as type */
     const char *v_type;     /* of attn_v.weight; NULL: as type. Another one makes a mixed q, k, v */
     const char *rope_scaling; /* NULL, "linear" or "yarn" */
@@ -41,7 +44,8 @@ typedef struct tn_tiny_model {
         .eps = 1e-5f, .gain = 1.0f                                                                 \
     }
 
-/** TN_INVALID for options that make no model. */
+/** TN_INVALID for options that make no model. With N shards, path is that of the first:
+ * NAME-00001-of-0000N.gguf. */
 tn_status tn_tiny_model_write(const tn_tiny_model *m, const char *path, tn_error *err) TN_MUST_USE;
 
 /** Next of a seeded sequence (SplitMix64, Steele et al. 2014), and a float of mean 0 and variance
