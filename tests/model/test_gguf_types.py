@@ -2,6 +2,7 @@
 """GGUF's tensor types against the PyPI package `gguf`, on fresh random blocks in every run, bit for bit."""
 import os
 import pathlib
+import re
 import secrets
 import subprocess
 
@@ -35,6 +36,30 @@ def test_a_type_dequantises_to_the_bits_of_gguf(name, rng):
     got = gguf_blocks.canonical_bits(numpy.frombuffer(convert("decode", name, blocks), dtype="<f4").reshape(want.shape))
     wrong = numpy.argwhere(got != want)
     assert wrong.size == 0, f"{len(wrong)} values differ; first: block {blocks[wrong[0][0]].tobytes().hex()}, element {wrong[0][1]}"
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16"])
+def test_every_16_bit_pattern_of_a_plain_type_has_the_value_of_gguf(name):
+    patterns = numpy.arange(1 << 16, dtype="<u2")
+    want = gguf_blocks.canonical_bits(gguf.quants.dequantize(patterns.view(numpy.uint8), GGMLQuantizationType[name]))
+    got = gguf_blocks.canonical_bits(numpy.frombuffer(convert("decode", name, patterns), dtype="<f4"))
+    wrong = numpy.flatnonzero(got != want)
+    assert wrong.size == 0, f"{wrong.size} patterns differ; first: {wrong[0]:#06x} gives {got[wrong[0]]:#010x}, not {want[wrong[0]]:#010x}"
+
+
+def test_no_type_that_is_read_is_left_out(tmp_path):
+    """The program's own list of types, from its refusal of a type that it does not read."""
+    model = tmp_path / "i32.gguf"
+    writer = gguf.GGUFWriter(model, "llama")
+    writer.add_tensor("t", numpy.zeros((1, 32), dtype=numpy.int32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    done = subprocess.run([BUILD / "bin/tenon", "inspect", model], capture_output=True, check=False, timeout=120)
+    listed = re.search(r"it reads (F32, [A-Z0-9_, ]+)", done.stderr.decode())
+    assert listed, done.stderr
+    assert set(listed[1].split(", ")) == {"F32", "F16", "BF16", *gguf_blocks.TYPES}
 
 
 @pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])

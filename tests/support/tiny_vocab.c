@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 1 << 16 };
+enum { MAX_TOKENS = 1 << 20 };
 
 /* Merges of the byte-level vocabulary, in order of priority; U+0120 stands for a space. Both sides
  * are tokens by then. */
