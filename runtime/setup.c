@@ -13,9 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Part of a device's free memory that `auto` leaves alone: other programs, fragmentation, the
- * driver's own. */
-static const double device_reserve = 0.1;
 /* Rows of logits computed at once; the executor slices above it. */
 enum { MAX_ROWS = 64 };
 
@@ -236,66 +233,6 @@ void tn_setup_close(tn_setup *s)
     tn_free(s->rules);
     tn_free(s->plugin_dir);
     *s = (tn_setup){ .graph = { .logits = -1, .argmax = -1 } };
-}
-
-/* ---- memory ---- */
-
-/* MemAvailable of /proc/meminfo, bytes; 0 when it cannot be read. */
-static uint64_t host_free_bytes(void)
-{
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    unsigned long long kib = 0;
-    if (!f)
-        return 0;
-    while (fgets(line, sizeof line, f) && sscanf(line, "MemAvailable: %llu", &kib) != 1)
-        ;
-    fclose(f);
-    return (uint64_t)kib * 1024;
-}
-
-/* Free on the device of the KV pools after weights and workspace, or free on the host. */
-static tn_status free_bytes(const tn_setup *s, const tn_device *device, uint64_t *out,
-                            tn_error *err)
-{
-    if (tn_device_is_host(device)) {
-        *out = host_free_bytes();
-        return TN_OK;
-    }
-    char name[64];
-    uint64_t total, used = 0;
-    TN_TRY(
-        device->domain->describe(device->self, device->index, name, sizeof name, out, &total, err));
-    for (int32_t i = 0; i < s->binding->n_nodes; i++)
-        used += s->binding->node[i].plan.weight_bytes + s->binding->node[i].plan.zeroed_bytes;
-    *out = *out > used ? (uint64_t)((double)(*out - used) * (1.0 - device_reserve)) : 0;
-    return TN_OK;
-}
-
-/* Bytes that max_sequences of the whole context would take in every layer. */
-static double full_bytes(const tn_setup *s)
-{
-    double token_blocks = (double)s->context / s->binding->block_tokens + 1, layers = 0;
-    for (int32_t i = 0; i < s->graph.n_layers; i++)
-        layers += (double)s->binding->kv[i].block_bytes;
-    return layers * token_blocks * s->binding->max_seqs;
-}
-
-tn_status tn_setup_kv_bytes(const tn_setup *s, uint64_t *out_bytes, tn_error *err)
-{
-    const tn_profile_size *memory = &s->profile->kv.memory;
-    const tn_device *device = &s->binding->device[s->graph.n_layers ? s->binding->kv[0].domain : 0];
-    uint64_t available;
-    TN_TRY(free_bytes(s, device, &available, err));
-    double bytes = full_bytes(s), cap = (double)available;
-    if (memory->kind == TN_PROFILE_MEMORY_BYTES)
-        cap = (double)memory->bytes;
-    else if (memory->kind == TN_PROFILE_MEMORY_PERCENT)
-        cap *= memory->percent / 100.0;
-    else if (tn_device_is_host(device))
-        cap *= 0.25;
-    *out_bytes = (uint64_t)(bytes < cap ? bytes : cap);
-    return TN_OK;
 }
 
 /* Blocks may be shared only between runs of the same model, KV format and KV parameters. */

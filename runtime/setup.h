@@ -45,6 +45,19 @@ tn_status tn_setup_plugins(tn_setup *setup, const char *plugin_dir, tn_error *er
 /** Bytes for the KV pools of all layers, by kv.memory of the profile and what is free. */
 tn_status tn_setup_kv_bytes(const tn_setup *setup, uint64_t *out_bytes, tn_error *err) TN_MUST_USE;
 
+/* What an engine of a setup will allocate, in all domains together; nothing is loaded to know it. */
+typedef struct tn_memory_need {
+    uint64_t weight_bytes, activation_bytes, workspace_bytes, kv_bytes;
+    uint64_t total_bytes;    /* of these four */
+    uint64_t kv_token_bytes; /* in all layers */
+    uint64_t free_bytes;     /* now, where the KV pools go; 0: not known */
+    int32_t blocks, block_tokens;
+} tn_memory_need;
+
+/** With kv.memory `auto` or a percentage the answer depends on what is free at this moment. */
+tn_status tn_setup_memory_need(const tn_setup *setup, tn_memory_need *out,
+                               tn_error *err) TN_MUST_USE;
+
 /** What the engine of this setup is made with; the setup must outlive it. */
 tn_status tn_setup_engine_args(const tn_setup *setup, tn_engine_args *out,
                                tn_error *err) TN_MUST_USE;

@@ -25,8 +25,7 @@ static tn_status check_args(const tn_engine_args *a, tn_error *err)
     return TN_OK;
 }
 
-/* Blocks that the budget pays for, but no more than all sequences can ever fill. */
-static tn_status count_blocks(const tn_engine_args *a, int32_t *out_blocks, tn_error *err)
+tn_status tn_engine_kv_blocks(const tn_engine_args *a, int32_t *out_blocks, tn_error *err)
 {
     const tn_binding *b = a->binding;
     int32_t n_layers = b->graph->n_layers;
@@ -112,7 +111,7 @@ static tn_status open_engine(tn_engine *e, tn_error *err)
     e->vocab = e->graph->edge[e->graph->logits].width;
     e->mask_words = (e->vocab + 31) / 32;
     e->block_tokens = config.block_tokens;
-    TN_TRY(count_blocks(a, &config.n_blocks, err));
+    TN_TRY(tn_engine_kv_blocks(a, &config.n_blocks, err));
     e->capacity = config.n_blocks * config.block_tokens;
     e->capacity = e->capacity < a->max_context ? e->capacity : a->max_context;
     TN_TRY(tn_sched_create(&config, &e->sched, err));

@@ -83,6 +83,8 @@ typedef struct tn_engine_metrics {
     tn_executor_memory memory;
 } tn_engine_metrics;
 
+/** KV blocks of each layer: what the budget pays for, but no more than all sequences can ever fill. TN_INVALID when it pays for none. */
+tn_status tn_engine_kv_blocks(const tn_engine_args *args, int32_t *out_blocks, tn_error *err) TN_MUST_USE;
 /** Pack weights, take all memory, start the thread. */
 tn_status tn_engine_create(const tn_engine_args *args, tn_engine **out, tn_error *err) TN_MUST_USE;
 /** Cancels what runs (on_finish is called for each), joins the thread. Not from a hook. NULL is allowed. */

@@ -13,12 +13,9 @@ static uint64_t round_up(uint64_t n)
     return (n + 255) / 256 * 256;
 }
 
-/* Bytes of a domain's workspace (the largest), zeroed areas (all) and staging (any edge or block).
- */
-static void node_needs(const tn_executor *exec, int32_t d, uint64_t *workspace, uint64_t *zeroed,
-                       uint64_t *staging)
+void tn_executor_kernel_bytes(const tn_binding *b, int32_t d, uint64_t *workspace, uint64_t *zeroed)
 {
-    const tn_binding *b = exec->binding;
+    *workspace = *zeroed = 0;
     for (int32_t i = 0; i < b->n_nodes; i++) {
         const tn_plan *plan = &b->node[i].plan;
         if (b->node[i].domain != d)
@@ -27,27 +24,34 @@ static void node_needs(const tn_executor *exec, int32_t d, uint64_t *workspace, 
         if (*workspace < plan->workspace_bytes)
             *workspace = plan->workspace_bytes;
     }
+}
+
+/* Room for any edge or KV block of the domain. */
+static uint64_t staging_bytes(const tn_executor *exec, int32_t d)
+{
+    const tn_binding *b = exec->binding;
+    uint64_t most = 0;
     for (int32_t e = 0; e < exec->graph->n_edges; e++)
-        if (*staging < exec->plan.place[d][e].bytes)
-            *staging = exec->plan.place[d][e].bytes;
+        if (most < exec->plan.place[d][e].bytes)
+            most = exec->plan.place[d][e].bytes;
     for (int32_t l = 0; l < exec->graph->n_layers; l++)
-        if (b->kv[l].domain == d && *staging < b->kv[l].block_bytes)
-            *staging = b->kv[l].block_bytes;
+        if (b->kv[l].domain == d && most < b->kv[l].block_bytes)
+            most = b->kv[l].block_bytes;
+    return most;
 }
 
 static tn_status open_domain(tn_executor *exec, int32_t d, tn_error *err)
 {
     tn_exec_domain *domain = &exec->domain[d];
     const tn_device *device = &exec->binding->device[d];
-    uint64_t workspace = 0;
-    uint64_t zeroed = 0;
-    uint64_t staging = 0;
+    uint64_t workspace;
+    uint64_t zeroed;
     domain->device = *device;
     domain->is_host = tn_device_is_host(device) != 0;
     TN_TRY(device->domain->attach(device->self, device->index, err));
     TN_TRY(device->domain->stream_new(device->self, device->index, &domain->stream, err));
     domain->has_stream = true;
-    node_needs(exec, d, &workspace, &zeroed, &staging);
+    tn_executor_kernel_bytes(exec->binding, d, &workspace, &zeroed);
     TN_TRY(tn_domain_memory_alloc(device, domain->stream, exec->plan.arena_bytes[d], "activations",
                                   &domain->arena, err));
     TN_TRY(tn_domain_memory_alloc(device, domain->stream, workspace, "the kernels' workspace",
@@ -56,7 +60,7 @@ static tn_status open_domain(tn_executor *exec, int32_t d, tn_error *err)
                                   &domain->zeroed, err));
     if (domain->is_host)
         return TN_OK;
-    return device->domain->host_alloc(device->self, staging, &domain->staging, err);
+    return device->domain->host_alloc(device->self, staging_bytes(exec, d), &domain->staging, err);
 }
 
 static void close_domain(tn_exec_domain *domain)

@@ -63,5 +63,7 @@ typedef struct tn_executor_memory {
     uint64_t weights, activations, workspace, kv, batch; /* bytes over all domains */
 } tn_executor_memory;
 tn_executor_memory tn_executor_memory_use(const tn_executor *exec);
+/** Bytes that the kernels of a domain need: workspace, of which they share the largest, and zeroed areas. Pure. */
+void tn_executor_kernel_bytes(const tn_binding *binding, int32_t domain, uint64_t *workspace, uint64_t *zeroed);
 
 #endif

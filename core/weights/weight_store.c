@@ -153,20 +153,24 @@ static bool same_weights(const tn_bound_node *a, const tn_bound_node *b)
     return true;
 }
 
+int32_t tn_weight_store_owner(const tn_binding *binding, int32_t node_index)
+{
+    const tn_bound_node *node = &binding->node[node_index];
+    int32_t owner = 0;
+    if (node->plan.weight_bytes == 0)
+        return -1;
+    while (owner < node_index && !same_weights(node, &binding->node[owner]))
+        owner++;
+    return owner;
+}
+
 static void share_blobs(tn_weight_store *store)
 {
     for (int32_t i = 0; i < store->binding->n_nodes; i++) {
-        const tn_bound_node *node = &store->binding->node[i];
-        store->blob_of[i] = -1;
-        if (node->plan.weight_bytes == 0)
-            continue;
-        for (int32_t b = 0; b < store->n_blobs && store->blob_of[i] < 0; b++)
-            if (same_weights(node, &store->binding->node[store->blob[b].node]))
-                store->blob_of[i] = b;
-        if (store->blob_of[i] >= 0)
-            continue;
-        store->blob_of[i] = store->n_blobs;
-        store->blob[store->n_blobs++].node = i;
+        int32_t owner = tn_weight_store_owner(store->binding, i);
+        if (owner == i)
+            store->blob[store->n_blobs].node = i;
+        store->blob_of[i] = owner < 0 ? -1 : owner == i ? store->n_blobs++ : store->blob_of[owner];
     }
 }
 

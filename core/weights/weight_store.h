@@ -17,6 +17,9 @@ tn_status tn_weight_store_create(const tn_binding *binding, const tn_weight_sour
                                  void *progress_ctx, tn_weight_store **out, tn_error *err) TN_MUST_USE;
 void tn_weight_store_destroy(tn_weight_store *store);
 
+/** The first node with the packed weights of binding->node[node_index], itself unless they are shared; -1 when it has none. Pure. */
+int32_t tn_weight_store_owner(const tn_binding *binding, int32_t node_index);
+
 /** Address, in the node's domain, of the packed weights of binding->node[node_index]; 0 when it has none. */
 uint64_t tn_weight_store_address(const tn_weight_store *store, int32_t node_index);
 /** Bytes of all blobs. */
