@@ -2,6 +2,7 @@
 /* The binding for people: an aligned table, the refusals of plugins that come earlier, the KV pool,
  * the crossings. */
 #include "core/bind/binder.h"
+#include "core/weights/weight_store.h"
 #include "runtime/reports.h"
 
 #include <inttypes.h>
@@ -148,6 +149,41 @@ void tn_report_binding(const tn_bind_args *args, const tn_binding *binding, tn_s
     }
     put_pools(args, binding, out);
     put_crossings(binding, out);
+}
+
+int32_t tn_report_layout_uses(const tn_binding *binding, tn_layout_use *use, int32_t max)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < binding->n_nodes; i++) {
+        const int32_t owner = tn_weight_store_owner(binding, i);
+        const tn_plan *plan = &binding->node[i].plan;
+        int32_t k = 0;
+        if (owner < 0)
+            continue;
+        while (k < n && strcmp(use[k].layout, plan->layout) != 0)
+            k++;
+        if (k == max)
+            continue;
+        if (k == n)
+            use[n++] = (tn_layout_use){ .layout = plan->layout };
+        use[k].nodes++;
+        use[k].blobs += owner == i;
+        use[k].bytes += owner == i ? plan->weight_bytes : 0;
+    }
+    return n;
+}
+
+void tn_report_layouts(const tn_binding *binding, tn_strbuf *out)
+{
+    tn_layout_use use[TN_REPORT_MAX_LAYOUTS];
+    const int32_t n = tn_report_layout_uses(binding, use, TN_REPORT_MAX_LAYOUTS);
+    size_t width = strlen("layout");
+    for (int32_t i = 0; i < n; i++)
+        width = strlen(use[i].layout) > width ? strlen(use[i].layout) : width;
+    tn_strbuf_printf(out, "\n%-*s  nodes  blobs         bytes\n", (int)width, "layout");
+    for (int32_t i = 0; i < n; i++)
+        tn_strbuf_printf(out, "%-*s  %5d  %5d  %12" PRIu64 "\n", (int)width, use[i].layout,
+                         (int)use[i].nodes, (int)use[i].blobs, use[i].bytes);
 }
 
 void tn_report_memory_plan(const tn_memory_plan *plan, const tn_binding *binding, tn_strbuf *out)

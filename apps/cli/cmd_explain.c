@@ -2,29 +2,26 @@
 /* tenon explain: what would run, before anything is packed: binding, layouts, memory plan,
  * crossings; or the graph itself. */
 #include "apps/cli/commands.h"
+#include "apps/cli/memory_report.h"
 #include "apps/cli/output.h"
 #include "runtime/reports.h"
 #include "runtime/setup.h"
 
-#include <stdio.h>
-
-static tn_status explain_memory(const tn_setup *s, tn_strbuf *out, tn_error *err)
+/* Layouts, the arena (edge by edge when asked for), and what all of it takes. */
+static tn_status explain_memory(const tn_setup *s, bool edges, tn_strbuf *out, tn_error *err)
 {
     tn_memory_plan plan;
-    uint64_t kv_bytes;
-    TN_TRY(tn_setup_kv_bytes(s, &kv_bytes, err));
-    TN_TRY(tn_memory_plan_make(s->binding, false, &plan, err));
+    tn_memory_need need;
+    TN_TRY(tn_setup_memory_need(s, &need, err));
+    tn_report_layouts(s->binding, out);
+    if (edges) {
+        TN_TRY(tn_memory_plan_make(s->binding, false, &plan, err));
+        tn_strbuf_puts(out, "\n");
+        tn_report_memory_plan(&plan, s->binding, out);
+        tn_memory_plan_deinit(&plan);
+    }
     tn_strbuf_puts(out, "\n");
-    tn_report_memory_plan(&plan, s->binding, out);
-    tn_memory_plan_deinit(&plan);
-    char text[32];
-    uint64_t token_bytes = 0;
-    for (int32_t i = 0; i < s->graph.n_layers; i++)
-        token_bytes += s->binding->kv[i].block_bytes;
-    tn_strbuf_printf(out, "kv %s: %llu bytes a token in all layers, pools of up to %s\n",
-                     s->profile->kv.format,
-                     (unsigned long long)(token_bytes / (uint64_t)s->binding->block_tokens),
-                     tn_cli_bytes(kv_bytes, text));
+    tn_cli_put_memory(s, &need, out);
     return TN_OK;
 }
 
@@ -37,13 +34,55 @@ static json_t *node_json(const tn_bound_node *n)
                      (json_int_t)n->plan.workspace_bytes);
 }
 
-static int print_json(const tn_setup *s)
+static json_t *layouts_json(const tn_setup *s)
 {
+    tn_layout_use use[TN_REPORT_MAX_LAYOUTS];
+    const int32_t n = tn_report_layout_uses(s->binding, use, TN_REPORT_MAX_LAYOUTS);
+    json_t *layouts = json_array();
+    for (int32_t i = 0; i < n; i++)
+        json_array_append_new(layouts,
+                              json_pack("{s:s, s:i, s:i, s:I}", "layout", use[i].layout, "nodes",
+                                        (int)use[i].nodes, "blobs", (int)use[i].blobs, "bytes",
+                                        (json_int_t)use[i].bytes));
+    return layouts;
+}
+
+static tn_status put_json(const tn_setup *s, json_t **out, tn_error *err)
+{
+    tn_memory_need need;
+    TN_TRY(tn_setup_memory_need(s, &need, err));
     json_t *nodes = json_array();
     for (int32_t i = 0; i < s->binding->n_nodes; i++)
         json_array_append_new(nodes, node_json(&s->binding->node[i]));
-    return tn_cli_print_json(json_pack("{s:s, s:s, s:o}", "model", s->profile->model, "kv_format",
-                                       s->profile->kv.format, "nodes", nodes));
+    *out = json_pack("{s:s, s:s, s:o, s:o, s:o}", "model", s->profile->model, "kv_format",
+                     s->profile->kv.format, "nodes", nodes, "layouts", layouts_json(s), "memory",
+                     tn_cli_memory_json(s, &need));
+    return TN_OK;
+}
+
+static int explain(const tn_setup *s, const tn_cli_options *o)
+{
+    tn_error err = { 0 };
+    tn_status status = TN_OK;
+    tn_strbuf out = TN_STRBUF((size_t)64 << 20);
+    json_t *json = NULL;
+    int exit_status;
+    if (o->dot) {
+        tn_report_graph_dot(&s->graph, &out);
+    } else if (o->graph) {
+        tn_report_graph(&s->graph, &out);
+    } else if (o->json) {
+        status = put_json(s, &json, &err);
+    } else {
+        tn_report_binding(&s->bind_args, s->binding, &out);
+        status = explain_memory(s, o->verbose, &out, &err);
+    }
+    if (status)
+        exit_status = tn_cli_error(status, &err);
+    else
+        exit_status = json ? tn_cli_print_json(json) : tn_cli_print(&out);
+    tn_strbuf_deinit(&out);
+    return exit_status;
 }
 
 int tn_cmd_explain(const tn_cli_options *o)
@@ -52,8 +91,6 @@ int tn_cmd_explain(const tn_cli_options *o)
     tn_setup setup;
     const char *sets[TN_CLI_MAX_LIST + 1];
     char thread_set[32];
-    tn_strbuf out = TN_STRBUF((size_t)64 << 20);
-    int exit_status = TN_EXIT_OK;
     tn_status status = tn_cli_need_model(o, &err);
     if (status)
         return tn_cli_error(status, &err);
@@ -61,19 +98,7 @@ int tn_cmd_explain(const tn_cli_options *o)
     status = tn_setup_open(&setup, &args, &err);
     if (status)
         return tn_cli_error(status, &err);
-    if (o->dot) {
-        tn_report_graph_dot(&setup.graph, &out);
-    } else if (o->graph) {
-        tn_report_graph(&setup.graph, &out);
-    } else if (!o->json) {
-        tn_report_binding(&setup.bind_args, setup.binding, &out);
-        status = explain_memory(&setup, &out, &err);
-    }
-    if (status)
-        exit_status = tn_cli_error(status, &err);
-    else
-        exit_status = o->json && !o->dot && !o->graph ? print_json(&setup) : tn_cli_print(&out);
-    tn_strbuf_deinit(&out);
+    const int exit_status = explain(&setup, o);
     tn_setup_close(&setup);
     return exit_status;
 }

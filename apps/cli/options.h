@@ -52,6 +52,8 @@ typedef struct tn_cli_options {
     tn_cli_biases logit_bias;
     /* chat */
     const char *system;
+    /* inspect */
+    bool show_template;
     /* tokenize */
     bool no_special, decode;
     /* explain */

@@ -7,7 +7,7 @@
 const tn_cli_command tn_cli_commands[] = {
     { "run", "", 0, 0, "complete one prompt", tn_cmd_run },
     { "chat", "", 0, 0, "talk with a model at the terminal, or turn by turn from a pipe", tn_cmd_chat },
-    { "inspect", "PATH", 1, 1, "tell what a model file is; reads metadata only", tn_cmd_inspect },
+    { "inspect", "[PATH]", 0, 1, "tell what a model is, and what memory a profile needs; reads metadata only", tn_cmd_inspect },
     { "tokenize", "", 0, 0, "turn the text on stdin into ids, or ids into text", tn_cmd_tokenize },
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
     { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings", tn_cmd_explain },
@@ -18,7 +18,7 @@ const tn_cli_command tn_cli_commands[] = {
 
 #define FIELD(field) offsetof(tn_cli_options, field)
 #define GENERATE " run chat " /* how answers are drawn; /set of chat changes these too */
-#define MODEL_COMMANDS " run chat tokenize explain plugins "
+#define MODEL_COMMANDS " run chat inspect tokenize explain plugins "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -26,8 +26,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
     { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "model file (GGUF), in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
-    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat explain plugins ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
-    { "threads", 0, TN_CLI_INT, "N", " run chat explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
+    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
+    { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
     { "quiet", 'q', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(quiet), 0, "no progress, no statistics, only results and errors" },
     { "verbose", 'v', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(verbose), 0, "also say what is being done" },
     { "json", 0, TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(json), 0, "print results as JSON" },
@@ -58,6 +58,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "logprobs", 0, TN_CLI_INT, "K", " run ", 0, 1024, FIELD(logprobs), FIELD(has_logprobs), "report log probabilities of each step: of its token and the K best" },
 
     { "system", 0, TN_CLI_STRING, "TEXT", " chat ", 0, 0, FIELD(system), 0, "the system message" },
+
+    { "template", 0, TN_CLI_FLAG, NULL, " inspect ", 0, 0, FIELD(show_template), 0, "print the chat template, byte for byte, and nothing else" },
 
     { "no-special", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(no_special), 0, "add no BOS and do not read special tokens in the text" },
     { "decode", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(decode), 0, "ids on stdin to text on stdout" },

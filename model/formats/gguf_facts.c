@@ -2,6 +2,7 @@
 /* Metadata for people: one line a key, safe to print on a terminal. */
 #include "model/formats/gguf.h"
 #include "model/formats/little_endian.h"
+#include "model/formats/printable.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -11,39 +12,6 @@ enum { SHOWN_BYTES = 512 };
 /* A line: every byte may become four. */
 enum { LINE_BYTES = 4 * TN_GGUF_MAX_KEY_BYTES + 256 };
 
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629, table 3-7 of Unicode), 0 when there is
- * none. */
-static size_t utf8_length(const uint8_t *p, size_t n)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t length = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool is_outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return is_overlong || is_outside ? 0 : length;
-}
-
-static void escape(tn_strbuf *out, const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n;) {
-        size_t length = utf8_length(p + i, n - i);
-        bool is_control = length == 1 ? p[i] < 0x20 || p[i] == 0x7f
-                                      : length == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0; /* C1 */
-        if (length && !is_control)
-            tn_strbuf_append(out, p + i, length);
-        else if (p[i] == '\n')
-            tn_strbuf_puts(out, "\\n");
-        else
-            tn_strbuf_printf(out, "\\x%02x", p[i]);
-        i += length && !is_control ? length : 1;
-    }
-}
-
 static void print_string(tn_strbuf *out, const tn_gguf_pair *pair)
 {
     size_t n = (size_t)pair->n;
@@ -52,7 +20,7 @@ static void print_string(tn_strbuf *out, const tn_gguf_pair *pair)
         n = SHOWN_BYTES;
     while (is_cut && n > SHOWN_BYTES - 4 && (pair->data[n] & 0xc0) == 0x80)
         n--; /* not inside a character */
-    escape(out, pair->data, n);
+    tn_put_printable(out, pair->data, n);
     if (is_cut)
         tn_strbuf_printf(out, "... [%" PRIu64 " bytes]", pair->n);
 }
@@ -94,7 +62,7 @@ tn_status tn_gguf_facts(const tn_gguf *g, tn_arena *arena, tn_model_fact **out, 
     if (!*out)
         return tn_fail_memory(err, "the list of metadata");
     for (size_t i = 0; i < g->n_pairs && !st; i++) {
-        escape(&line, (const uint8_t *)g->pair[i].key.data, g->pair[i].key.n);
+        tn_put_printable(&line, g->pair[i].key.data, g->pair[i].key.n);
         (*out)[i].key = settle(&line, arena);
         print_value(&line, &g->pair[i]);
         (*out)[i].value = settle(&line, arena);

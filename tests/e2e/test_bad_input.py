@@ -32,7 +32,8 @@ def error(tenon, *args, **kwargs):
     (("run", "--model", "x", "-p", "a", "--chat", "--raw"), "exclude each other"),
     (("run", "word", "--model", "x"), "takes no word"),
     (("inspect",), "usage: tenon inspect PATH"),
-    (("inspect", "a", "b"), "usage: tenon inspect PATH"),
+    (("inspect", "a", "b"), "usage: tenon inspect [PATH]"),
+    (("inspect", "a", "--model", "b"), "two models, a and b"),
     (("help", "nothing"), "there is no command"),
 ])
 def test_wrong_usage_says_what_is_wrong(tenon, args, expected):
