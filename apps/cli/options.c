@@ -134,10 +134,11 @@ static tn_status append_ids(const tn_cli_option *o, const char *value, tn_cli_id
         int32_t id;
         if (!read_id(&at, &id) || (*at && *at != ','))
             return tn_fail(err, TN_INVALID,
-                           "--%s takes token ids with commas between them, as in 1,2,3, not \"%s\"",
-                           o->name, value);
+                           "--%s takes %s with commas between them, as in 1,2,3, not \"%s\"",
+                           o->name, o->kind == TN_CLI_IDS ? "token ids" : "whole numbers", value);
         if (list->n == TN_CLI_MAX_LIST)
-            return tn_fail(err, TN_INVALID, "--%s has more than %d ids", o->name, TN_CLI_MAX_LIST);
+            return tn_fail(err, TN_INVALID, "--%s has more than %d %s", o->name, TN_CLI_MAX_LIST,
+                           o->kind == TN_CLI_IDS ? "ids" : "values");
         list->item[list->n++] = id;
         if (!*at)
             return TN_OK;
@@ -188,6 +189,7 @@ static tn_status set_value(const tn_cli_option *o, const char *value, tn_cli_opt
     case TN_CLI_REPEATED:
         return append((tn_cli_list *)(void *)field, o->name, value, err);
     case TN_CLI_IDS:
+    case TN_CLI_NUMBERS:
         return append_ids(o, value, (tn_cli_ids *)(void *)field, err);
     case TN_CLI_BIASES:
         return append_biases(o, value, (tn_cli_biases *)(void *)field, err);

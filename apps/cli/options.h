@@ -58,6 +58,11 @@ typedef struct tn_cli_options {
     bool no_special, decode;
     /* explain */
     bool graph, dot;
+    /* bench; its words are profiles */
+    tn_cli_ids prefill, decode_tokens, depth, batch, thread_list;
+    int32_t repeat; /* 0: not given */
+    bool roofline, csv;
+    const char *svg;
     /* help */
     bool man, bash_completion;
     /* the words that are no options */
@@ -80,6 +85,7 @@ enum {
     TN_CLI_REAL,
     TN_CLI_REPEATED, /* tn_cli_list */
     TN_CLI_IDS,      /* tn_cli_ids: 1,2,3, and repeated */
+    TN_CLI_NUMBERS,  /* the same of any whole numbers */
     TN_CLI_BIASES,   /* tn_cli_biases: 1=0.5,2=-100, and repeated */
 };
 

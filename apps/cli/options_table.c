@@ -6,19 +6,25 @@
 
 const tn_cli_command tn_cli_commands[] = {
     { "run", "", 0, 0, "complete one prompt", tn_cmd_run },
-    { "chat", "", 0, 0, "talk with a model at the terminal, or turn by turn from a pipe", tn_cmd_chat },
-    { "inspect", "[PATH]", 0, 1, "tell what a model is, and what memory a profile needs; reads metadata only", tn_cmd_inspect },
+    { "chat", "", 0, 0, "talk with a model at the terminal, or turn by turn from a pipe",
+      tn_cmd_chat },
+    { "inspect", "[PATH]", 0, 1,
+      "tell what a model is, and what memory a profile needs; reads metadata only",
+      tn_cmd_inspect },
     { "tokenize", "", 0, 0, "turn the text on stdin into ids, or ids into text", tn_cmd_tokenize },
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
-    { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings", tn_cmd_explain },
+    { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings",
+      tn_cmd_explain },
+    { "bench", "[PROFILE]...", 0, TN_CLI_MAX_LIST,
+      "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
     { "help", "[COMMAND]", 0, 1, "show help, the man page or the bash completion", tn_cmd_help },
     { "version", "", 0, 0, "print the version", tn_cmd_version },
     { NULL, NULL, 0, 0, NULL, NULL },
 };
 
-#define FIELD(field) offsetof(tn_cli_options, field)
-#define GENERATE " run chat " /* how answers are drawn; /set of chat changes these too */
-#define MODEL_COMMANDS " run chat inspect tokenize explain plugins "
+#define FIELD(field)   offsetof(tn_cli_options, field)
+#define GENERATE       " run chat " /* how answers are drawn; /set of chat changes these too */
+#define MODEL_COMMANDS " run chat inspect tokenize explain plugins bench "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -26,7 +32,7 @@ const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
     { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "model file (GGUF), in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
-    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
+    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins bench ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
     { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
     { "quiet", 'q', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(quiet), 0, "no progress, no statistics, only results and errors" },
     { "verbose", 'v', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(verbose), 0, "also say what is being done" },
@@ -66,6 +72,16 @@ const tn_cli_option tn_cli_option_table[] = {
 
     { "graph", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(graph), 0, "print the graph before binding" },
     { "dot", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(dot), 0, "print the graph in Graphviz DOT" },
+
+    { "prefill", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(prefill), 0, "prompts of N tokens; 0 is none, default 512" },
+    { "decode", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(decode_tokens), 0, "answers of N tokens; 0 is none, default 128" },
+    { "depth", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(depth), 0, "tokens that a sequence has before, default 0" },
+    { "batch", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(batch), 0, "sequences together, default 1" },
+    { "threads", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(thread_list), 0, "threads that compute; default: one a physical core" },
+    { "repeat", 0, TN_CLI_INT, "N", " bench ", 1, 1000, FIELD(repeat), 0, "measurements of each test, default 5" },
+    { "roofline", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(roofline), 0, "only measure memory and arithmetic of the machine" },
+    { "csv", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(csv), 0, "print CSV in place of a Markdown table" },
+    { "svg", 0, TN_CLI_STRING, "FILE", " bench ", 0, 0, FIELD(svg), 0, "also draw the results as bars into FILE" },
 
     { "man", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(man), 0, "print the man page (roff)" },
     { "bash-completion", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(bash_completion), 0, "print the completion for bash" },

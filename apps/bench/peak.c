@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loops that do nothing but multiply and add, in enough independent chains to hide the latency of
+ * the instruction: 4 to 5 cycles at 2 a cycle need 10, so 12 chains. */
+#include "apps/bench/roofline.h"
+
+#include <stddef.h>
+
+enum { CHAINS = 12 };
+
+static float sum_of(const float *values, int n)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < n; i++)
+        sum += values[i];
+    return sum;
+}
+
+static float f32_plain(int64_t rounds)
+{
+    volatile float factor = 0.9999f;
+    float chain[CHAINS] = { 0 };
+    const float f = factor;
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = chain[i] * f + f;
+    return sum_of(chain, CHAINS);
+}
+
+static const tn_peak_kernels plain = { "plain C", f32_plain, NULL, 2.0 * CHAINS, 0.0 };
+
+#if defined(__x86_64__)
+#    include <immintrin.h>
+
+#    define AVX2   __attribute__((target("avx2,fma")))
+#    define AVX512 __attribute__((target("avx512f,avx512bw")))
+#    define VNNI   __attribute__((target("avx512f,avx512bw,avx512vnni")))
+
+AVX2 static float f32_avx2(int64_t rounds)
+{
+    volatile float factor = 0.9999f;
+    float out[8];
+    const __m256 f = _mm256_set1_ps(factor);
+    __m256 chain[CHAINS];
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = _mm256_setzero_ps();
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = _mm256_fmadd_ps(chain[i], f, f);
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = _mm256_add_ps(chain[0], chain[i]);
+    _mm256_storeu_ps(out, chain[0]);
+    return sum_of(out, 8);
+}
+
+/* The pair that stands for a dot product of bytes where there is no VNNI. */
+AVX2 static int32_t int8_avx2(int64_t rounds)
+{
+    volatile char byte = 1;
+    int32_t out[8];
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i a = _mm256_set1_epi8(byte);
+    __m256i chain[CHAINS];
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = _mm256_setzero_si256();
+    for (int64_t r = 0; r < rounds; r++) {
+        for (int i = 0; i < CHAINS; i++) {
+            const __m256i pairs = _mm256_maddubs_epi16(a, _mm256_xor_si256(a, chain[i]));
+            chain[i] = _mm256_add_epi32(chain[i], _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = _mm256_add_epi32(chain[0], chain[i]);
+    _mm256_storeu_si256((__m256i *)(void *)out, chain[0]);
+    return out[0] ^ out[7];
+}
+
+AVX512 static float f32_avx512(int64_t rounds)
+{
+    volatile float factor = 0.9999f;
+    const __m512 f = _mm512_set1_ps(factor);
+    __m512 chain[CHAINS];
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = _mm512_setzero_ps();
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = _mm512_fmadd_ps(chain[i], f, f);
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = _mm512_add_ps(chain[0], chain[i]);
+    return _mm512_reduce_add_ps(chain[0]);
+}
+
+VNNI static int32_t int8_vnni(int64_t rounds)
+{
+    volatile char byte = 1;
+    const __m512i a = _mm512_set1_epi8(byte);
+    __m512i chain[CHAINS];
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = _mm512_setzero_si512();
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = _mm512_dpbusd_epi32(chain[i], a, a);
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = _mm512_add_epi32(chain[0], chain[i]);
+    return _mm512_reduce_add_epi32(chain[0]);
+}
+
+static const tn_peak_kernels avx2 = { "AVX2", f32_avx2, int8_avx2, 16.0 * CHAINS, 64.0 * CHAINS };
+static const tn_peak_kernels avx512 = { "AVX-512", f32_avx512, int8_avx2, 32.0 * CHAINS,
+                                        64.0 * CHAINS };
+static const tn_peak_kernels vnni = { "AVX-512 VNNI", f32_avx512, int8_vnni, 32.0 * CHAINS,
+                                      128.0 * CHAINS };
+
+const tn_peak_kernels *tn_peak_kernels_find(void)
+{
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        return &plain;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
+        return &avx2;
+    return __builtin_cpu_supports("avx512vnni") ? &vnni : &avx512;
+}
+#else
+const tn_peak_kernels *tn_peak_kernels_find(void)
+{
+    return &plain;
+}
+#endif
