@@ -51,10 +51,8 @@ static tn_status write_model(int32_t v, tn_error *err)
     return tn_tiny_model_write(&m, tn_runtime_rig_model(v), err);
 }
 
-int tn_runtime_rig_setup(void **state)
+int tn_runtime_rig_write(void)
 {
-    if (tn_temp_dir_setup(state))
-        return -1;
     for (int32_t v = 0; v < TN_N_RUNTIME_VARIANTS; v++) {
         tn_error err = { 0 };
         if (write_model(v, &err)) {
@@ -63,6 +61,11 @@ int tn_runtime_rig_setup(void **state)
         }
     }
     return 0;
+}
+
+int tn_runtime_rig_setup(void **state)
+{
+    return tn_temp_dir_setup(state) ? -1 : tn_runtime_rig_write();
 }
 
 tn_status tn_runtime_rig_try_open(int32_t v, const tn_open_args *more, tn_runtime **out,

@@ -35,6 +35,8 @@ typedef struct tn_answer {
 
 /** cmocka group fixture: a directory (temp_dir.h) with the models. */
 int tn_runtime_rig_setup(void **state);
+/** The models again, for who harmed them: 0 or -1. */
+int tn_runtime_rig_write(void);
 const char *tn_runtime_rig_name(int32_t variant);
 /** Path of its model, of the first shard; borrowed until the next call and that of tn_temp_path. */
 const char *tn_runtime_rig_model(int32_t variant);
