@@ -51,7 +51,7 @@ static bool cover(uintptr_t address)
         if (!range_of(&guards[i], &begin, &size) || address < begin || address - begin >= size)
             continue;
         const uintptr_t page = address / page_bytes * page_bytes;
-        /* Relaxed: who read the zeros is this thread, or joins it before the check. */
+        /* Relaxed: the kernel orders it before the zeros, which any thread may read. */
         atomic_store_explicit(&guards[i].is_lost, true, memory_order_relaxed);
         // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of a fault
         return mmap((void *)page, begin + size - page, PROT_READ,
