@@ -13,24 +13,31 @@
 
 enum { MAX_SAMPLES = 256, MAX_STOPS = 64, MAX_TOP = 1024, MAX_PIECE_BYTES = 1 << 20 };
 
+/* The text of a sample. */
+typedef struct sample_text {
+    tn_token_stream *stream; /* NULL when text is not wanted */
+    bool failed;             /* for want of memory: the sample ends as failed, not as stopped */
+} sample_text;
+
 struct tn_active {
     tn_active *next;
     tn_runtime *rt;
     uint64_t id;                    /* set under the runtime's lock after submit */
     tn_request_args args;           /* callbacks and flags only; its pointers are not kept */
-    tn_token_stream **stream;       /* [n_samples]; NULL entries when text is not wanted */
+    sample_text *text;              /* [n_samples] */
     tn_logits_processor *processor; /* NULL: the raw logits are sampled */
     int32_t n_samples, n_left;
     tn_strbuf piece;
+    tn_error error; /* of the last text that failed */
 };
 
 static void free_active(tn_active *a)
 {
     if (!a)
         return;
-    for (int32_t i = 0; a->stream && i < a->n_samples; i++)
-        tn_token_stream_destroy(a->stream[i]);
-    tn_free(a->stream);
+    for (int32_t i = 0; a->text && i < a->n_samples; i++)
+        tn_token_stream_destroy(a->text[i].stream);
+    tn_free(a->text);
     tn_logits_processor_destroy(a->processor);
     tn_strbuf_deinit(&a->piece);
     tn_free(a);
@@ -50,11 +57,14 @@ static void flush_text(tn_active *a, int32_t sample)
 static bool push_text(tn_active *a, const tn_token_event *event)
 {
     bool stopped = false;
-    tn_token_stream *stream = a->stream[event->sample];
-    if (stream && tn_token_stream_push(stream, event->id, &a->piece, &stopped, NULL) != TN_OK)
-        return true;
+    sample_text *text = &a->text[event->sample];
+    if (text->stream)
+        text->failed =
+            tn_token_stream_push(text->stream, event->id, &a->piece, &stopped, &a->error) != TN_OK;
+    if (text->failed)
+        tn_strbuf_clear(&a->piece);
     flush_text(a, event->sample);
-    return stopped;
+    return stopped || text->failed;
 }
 
 static int32_t tell_token(tn_active *a, const tn_token_event *event)
@@ -119,18 +129,22 @@ static void unregister(tn_active *a)
 static void on_finish(void *ctx, const tn_finish_event *event)
 {
     tn_active *a = ctx;
-    tn_token_stream *stream = a->stream[event->sample];
-    if (stream && tn_token_stream_finish(stream, &a->piece, NULL) == TN_OK)
-        flush_text(a, event->sample);
+    sample_text *text = &a->text[event->sample];
+    if (text->stream && !text->failed)
+        text->failed = tn_token_stream_finish(text->stream, &a->piece, &a->error) != TN_OK;
+    if (text->failed)
+        tn_strbuf_clear(&a->piece);
+    flush_text(a, event->sample);
+    const tn_error *error = text->failed ? &a->error : event->error;
     const tn_result result = { .size = sizeof result,
                                .sample = event->sample,
-                               .reason = event->reason,
+                               .reason = text->failed ? TN_DONE_FAILED : event->reason,
                                .prompt_tokens = event->prompt_tokens,
                                .cached_tokens = event->cached_tokens,
                                .completion_tokens = event->completion_tokens,
                                .prefill_s = event->prefill_s,
                                .decode_s = event->decode_s,
-                               .error = event->error ? event->error->text : NULL };
+                               .error = error ? error->text : NULL };
     if (a->args.on_done)
         a->args.on_done(a->args.ctx, &result);
     if (--a->n_left == 0) {
@@ -174,8 +188,8 @@ void tn_request_defaults(const tn_runtime *rt, tn_request_args *args, uint32_t s
 static tn_status make_streams(tn_active *a, const tn_request_args *args, tn_error *err)
 {
     const tn_tokenizer *tokenizer = a->rt->setup.tokenizer;
-    a->stream = tn_alloc_array((size_t)a->n_samples, sizeof *a->stream);
-    if (!a->stream)
+    a->text = tn_alloc_array((size_t)a->n_samples, sizeof *a->text);
+    if (!a->text)
         return tn_fail_memory(err, "the request");
     if (!tokenizer && args->n_stops > 0)
         return tn_fail(err, TN_INVALID, "stop strings need a tokenizer: %s",
@@ -184,8 +198,8 @@ static tn_status make_streams(tn_active *a, const tn_request_args *args, tn_erro
         return TN_OK;
     for (int32_t i = 0; i < a->n_samples; i++) {
         TN_TRY(tn_token_stream_create(tokenizer, args->stop, (size_t)args->n_stops,
-                                      args->special_text != 0, &a->stream[i], err));
-        tn_token_stream_hold_stops(a->stream[i], args->min_tokens);
+                                      args->special_text != 0, &a->text[i].stream, err));
+        tn_token_stream_hold_stops(a->text[i].stream, args->min_tokens);
     }
     return TN_OK;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* memfd_create */
 #include "apps/cli/chat_edit.h"
 
 #include "apps/cli/chat_input.h"
 #include "apps/cli/chat_signal.h"
 #include "core/base/alloc.h"
+#include "model/formats/write_file.h"
 #include "model/text/utf8.h"
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -184,21 +187,41 @@ static void load_history(tn_chat_edit *e)
         history(e->history, &event, H_LOAD, e->history_path);
 }
 
-/* Whole or not at all: another name first. */
-static void save_history(tn_chat_edit *e)
+/* The history as libedit writes it; it wants a file with a descriptor. */
+static tn_status history_text(const tn_chat_edit *e, tn_strbuf *out)
 {
     HistEvent event;
-    tn_strbuf temporary = TN_STRBUF(1 << 14);
+    char block[4096];
+    size_t n = 0;
+    const int fd = memfd_create("history", MFD_CLOEXEC);
+    FILE *file = fd >= 0 ? fdopen(fd, "w+") : NULL;
+    bool failed = !file || history(e->history, &event, H_SAVE_FP, file) < 0 || fflush(file) != 0;
+    if (!failed)
+        rewind(file);
+    while (!failed && (n = fread(block, 1, sizeof block, file)) > 0)
+        tn_strbuf_append(out, block, n);
+    failed = failed || ferror(file) || out->failed;
+    if (file)
+        (void)fclose(file);
+    else if (fd >= 0)
+        (void)close(fd);
+    return failed ? TN_NO_MEMORY : TN_OK;
+}
+
+/* A conversation goes on without its history: what fails is not told. */
+static void save_history(tn_chat_edit *e)
+{
+    tn_strbuf text = TN_STRBUF(MAX_HISTORY_BYTES);
     if (!e->history_path)
         return;
-    tn_strbuf_printf(&temporary, "%s.%ld", e->history_path, (long)getpid());
-    if (!temporary.failed) {
-        make_directories(e->history_path);
-        if (history(e->history, &event, H_SAVE, temporary.data) < 0 ||
-            rename(temporary.data, e->history_path) != 0)
-            (void)unlink(temporary.data);
-    }
-    tn_strbuf_deinit(&temporary);
+    make_directories(e->history_path);
+    tn_status status = history_text(e, &text);
+    const tn_file_part part = { text.data, text.len };
+    const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0600 };
+    if (!status)
+        status = tn_write_file(e->history_path, &args, NULL);
+    tn_strbuf_deinit(&text);
+    (void)status;
 }
 
 void tn_chat_edit_remember(tn_chat_edit *e, const char *turn, bool literal)

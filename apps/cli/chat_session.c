@@ -4,14 +4,11 @@
 #include "core/base/alloc.h"
 #include "core/base/file_map.h"
 #include "core/base/strbuf.h"
+#include "model/formats/write_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_TURNS = 100000, MAX_FILE_BYTES = 64 << 20 };
 
@@ -154,32 +151,24 @@ static json_t *to_json(const tn_chat_session *s)
     return NULL;
 }
 
-/* The mode 0600 of mkstemp stays: a conversation is private. */
-static tn_status write_json(const json_t *json, char *temporary, const char *path, tn_error *err)
+static int append(const char *text, size_t n, void *out)
 {
-    const int fd = mkstemp(temporary);
-    if (fd < 0)
-        return tn_fail(err, TN_INVALID, "cannot write %s: %s", path, strerror(errno));
-    bool failed = json_dumpfd(json, fd, JSON_INDENT(2)) != 0 || write(fd, "\n", 1) != 1;
-    failed = fsync(fd) != 0 || failed;
-    failed = close(fd) != 0 || failed;
-    failed = failed || rename(temporary, path) != 0;
-    if (!failed)
-        return TN_OK;
-    const int reason = errno;
-    (void)unlink(temporary);
-    return tn_fail(err, TN_INVALID, "cannot write %s: %s", path, strerror(reason));
+    tn_strbuf_append(out, text, n);
+    return ((const tn_strbuf *)out)->failed ? -1 : 0;
 }
 
 tn_status tn_chat_save(const tn_chat_session *s, const char *path, tn_error *err)
 {
-    tn_strbuf temporary = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&temporary, "%s.XXXXXX", path);
-    json_t *json = temporary.failed ? NULL : to_json(s);
-    tn_status status = json ? write_json(json, temporary.data, path, err)
-                            : tn_fail_memory(err, "the saved conversation");
+    tn_strbuf text = TN_STRBUF(SIZE_MAX / 2);
+    json_t *json = to_json(s);
+    const bool failed = !json || json_dump_callback(json, append, &text, JSON_INDENT(2)) != 0;
     json_decref(json);
-    tn_strbuf_deinit(&temporary);
+    tn_strbuf_puts(&text, "\n");
+    const tn_file_part part = { tn_strbuf_text(&text), text.len };
+    const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0600 }; /* it is private */
+    const tn_status status = failed || text.failed ? tn_fail_memory(err, "the saved conversation")
+                                                   : tn_write_file(path, &args, err);
+    tn_strbuf_deinit(&text);
     return status;
 }
 

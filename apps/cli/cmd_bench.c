@@ -4,8 +4,8 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "core/base/alloc.h"
+#include "model/formats/write_file.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -200,17 +200,17 @@ static int show_roofline(session *s)
 static int write_svg(const session *s, const char *path)
 {
     tn_strbuf out = TN_STRBUF((size_t)64 << 20);
-    int exit_status = TN_EXIT_OK;
+    tn_error err = { 0 };
     tn_bench_svg(s->rows, s->n_targets * s->n_tests, &out);
-    FILE *file = fopen(path, "w");
-    if (file)
-        fwrite(tn_strbuf_text(&out), 1, out.len, file);
-    if (out.failed || !file || ferror(file) | fclose(file)) {
-        fprintf(stderr, "tenon: cannot write %s: %s\n", path, strerror(errno));
-        exit_status = TN_EXIT_FAILED;
-    }
+    const tn_file_part part = { tn_strbuf_text(&out), out.len };
+    const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
+    const tn_status status =
+        out.failed ? tn_fail_memory(&err, "the SVG") : tn_write_file(path, &args, &err);
     tn_strbuf_deinit(&out);
-    return exit_status;
+    if (!status)
+        return TN_EXIT_OK;
+    (void)tn_cli_error(status, &err);
+    return TN_EXIT_FAILED;
 }
 
 static int report(const session *s)

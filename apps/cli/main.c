@@ -25,16 +25,18 @@ static int unknown_command(const char *name)
         names[n++] = c->name;
     names[n] = NULL;
     const char *nearest = tn_nearest_name(name, names);
-    if (nearest)
-        fprintf(stderr, "tenon: there is no command \"%s\"; did you mean %s?\n", name, nearest);
-    else
-        fprintf(stderr, "tenon: there is no command \"%s\"; tenon help lists them\n", name);
-    return TN_EXIT_USAGE;
+    tn_error err = { 0 };
+    return tn_cli_error(tn_fail(&err, TN_INVALID,
+                                nearest ? "there is no command \"%.100s\"; did you mean %s?"
+                                        : "there is no command \"%.100s\"; %s lists them",
+                                name, nearest ? nearest : "tenon help"),
+                        &err);
 }
 
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said in words */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that would be larger than ulimit -f */
     if (argc < 2) {
         tn_strbuf text = TN_STRBUF(1 << 20);
         tn_cli_write_help(NULL, &text);

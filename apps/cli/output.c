@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/cli/output.h"
 
+#include "model/formats/printable.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,11 @@ enum { BAR_WIDTH = 30 };
 
 int tn_cli_error(tn_status status, const tn_error *err)
 {
-    fprintf(stderr, "tenon: %s\n", err->text[0] ? err->text : tn_status_name(status));
+    /* A name or value of the message may hold anything, also what moves the cursor. */
+    tn_strbuf text = TN_STRBUF(8 * sizeof err->text);
+    tn_put_printable(&text, err->text, strlen(err->text));
+    fprintf(stderr, "tenon: %s\n", text.len ? text.data : tn_status_name(status));
+    tn_strbuf_deinit(&text);
     switch (status) {
     case TN_INVALID:
     case TN_UNSUPPORTED:

@@ -12,9 +12,9 @@ enum { ALIGNMENT_BYTES = 256 };
 /* Counters for tests. Relaxed: they order nothing else. */
 static _Atomic uint64_t alloc_count;
 static _Atomic uint64_t fail_countdown;
+static _Atomic int64_t live_count;
 
-/* Count one allocation; true when a test asked for this one to fail. */
-static bool must_fail(void)
+bool tn_alloc_must_fail(void)
 {
     atomic_fetch_add_explicit(&alloc_count, 1, memory_order_relaxed);
     uint64_t left = atomic_load_explicit(&fail_countdown, memory_order_relaxed);
@@ -37,6 +37,19 @@ uint64_t tn_alloc_count(void)
     return atomic_load_explicit(&alloc_count, memory_order_relaxed);
 }
 
+int64_t tn_alloc_live(void)
+{
+    return atomic_load_explicit(&live_count, memory_order_relaxed);
+}
+
+/* Count `block`, unless it is NULL, as one more (or, with -1, one less) that is in use. */
+static void *count_live(void *block, int n)
+{
+    if (block)
+        atomic_fetch_add_explicit(&live_count, n, memory_order_relaxed);
+    return block;
+}
+
 bool tn_size_mul(size_t a, size_t b, size_t *out)
 {
     bool fits = b == 0 || a <= SIZE_MAX / b;
@@ -55,30 +68,30 @@ bool tn_size_add(size_t a, size_t b, size_t *out)
 
 void *tn_alloc(size_t n)
 {
-    return must_fail() ? NULL : malloc(n > 0 ? n : 1);
+    return tn_alloc_must_fail() ? NULL : count_live(malloc(n > 0 ? n : 1), 1);
 }
 
 void *tn_alloc_array(size_t n, size_t size)
 {
     size_t total;
 
-    if (must_fail() || !tn_size_mul(n, size, &total))
+    if (tn_alloc_must_fail() || !tn_size_mul(n, size, &total))
         return NULL;
-    return calloc(total > 0 ? total : 1, 1);
+    return count_live(calloc(total > 0 ? total : 1, 1), 1);
 }
 
 void *tn_realloc_array(void *block, size_t n, size_t size)
 {
     size_t total;
 
-    if (must_fail() || !tn_size_mul(n, size, &total))
+    if (tn_alloc_must_fail() || !tn_size_mul(n, size, &total))
         return NULL;
-    return realloc(block, total > 0 ? total : 1);
+    return count_live(realloc(block, total > 0 ? total : 1), block ? 0 : 1);
 }
 
 void tn_free(void *block)
 {
-    free(block);
+    free(count_live(block, -1));
 }
 
 char *tn_strndup(const char *text, size_t n)
@@ -103,22 +116,22 @@ void *tn_alloc_aligned(size_t n)
 {
     void *block = NULL;
 
-    if (must_fail() || posix_memalign(&block, ALIGNMENT_BYTES, n > 0 ? n : 1) != 0)
+    if (tn_alloc_must_fail() || posix_memalign(&block, ALIGNMENT_BYTES, n > 0 ? n : 1) != 0)
         return NULL;
-    return block;
+    return count_live(block, 1);
 }
 
 void *tn_pages_alloc(size_t n)
 {
-    if (must_fail())
+    if (tn_alloc_must_fail())
         return NULL;
     void *pages = mmap(NULL, n > 0 ? n : 1, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return pages == MAP_FAILED ? NULL : pages;
+    return pages == MAP_FAILED ? NULL : count_live(pages, 1);
 }
 
 void tn_pages_release(void *pages, size_t n)
 {
-    if (pages)
+    if (count_live(pages, -1))
         munmap(pages, n > 0 ? n : 1);
 }

@@ -39,8 +39,12 @@ void tn_pages_release(void *pages, size_t n);
 
 /** Tests: the n-th allocation from now fails (1 = the next), once; 0 switches it off. Counts every function above. */
 void tn_alloc_fail_at(uint64_t n);
+/** Count one allocation; true when a test asked for this one to fail. For allocators on top of this one. */
+bool tn_alloc_must_fail(void);
 /** Tests: allocations made so far in this process. */
 uint64_t tn_alloc_count(void);
+/** Tests: blocks that are in use now: a call that failed leaves it as it was. */
+int64_t tn_alloc_live(void);
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,7 @@ struct tn_arena_chunk {
 void *tn_arena_alloc(tn_arena *arena, size_t n)
 {
     size_t rounded;
-    if (!tn_size_add(n ? n : 1, ALIGNMENT - 1, &rounded))
+    if (tn_alloc_must_fail() || !tn_size_add(n ? n : 1, ALIGNMENT - 1, &rounded))
         return NULL;
     rounded &= ~(size_t)(ALIGNMENT - 1);
     tn_arena_chunk *chunk = arena->head;

@@ -191,9 +191,20 @@ static void close_slot(plugin_slot *slot)
     slot->entry.self = NULL;
 }
 
-static bool open_slot(tn_plugin_set *set, plugin_slot *slot)
+/* A plugin that cannot be used, and why: a state of its entry; only lack of memory is an error. */
+static tn_status refuse_slot(plugin_slot *slot, tn_status status, const tn_error *why,
+                             tn_error *err)
 {
-    tn_error err = { 0 };
+    set_state(slot, status == TN_UNAVAILABLE ? TN_PLUGIN_SKIPPED : TN_PLUGIN_FAILED, "%s",
+              why->text);
+    if (status == TN_NO_MEMORY && err)
+        *err = *why;
+    return status == TN_NO_MEMORY ? status : TN_OK;
+}
+
+static tn_status open_slot(tn_plugin_set *set, plugin_slot *slot, tn_error *err)
+{
+    tn_error why = { 0 };
     tn_device *device = &slot->entry.device;
     const bool on_device = device->domain && !tn_device_is_host(device);
     const char *domain = slot->entry.api.domain;
@@ -216,44 +227,41 @@ static bool open_slot(tn_plugin_set *set, plugin_slot *slot)
     };
     tn_status status = TN_OK;
     if (slot->entry.api.open)
-        status = tn_plugin_status(slot->entry.api.open(&slot->host, &slot->entry.self, &err), &err);
+        status = tn_plugin_status(slot->entry.api.open(&slot->host, &slot->entry.self, &why), &why);
     if (status) {
-        set_state(slot, status == TN_UNAVAILABLE ? TN_PLUGIN_SKIPPED : TN_PLUGIN_FAILED, "%s",
-                  err.text);
         slot->entry.self = NULL;
-        return false;
+        return refuse_slot(slot, status, &why, err);
     }
     slot->opened = true;
     if (!device->domain) /* provides the domain it runs in */
         *device = (tn_device){ .domain = slot->entry.api.provides,
                                .self = slot->entry.self,
                                .index = slot->host.device };
-    return true;
+    return TN_OK;
 }
 
 /* A provider without the device that is asked for is no provider: closed again, with the reason. */
-static bool check_devices(tn_plugin_set *set, plugin_slot *slot)
+static tn_status check_devices(tn_plugin_set *set, plugin_slot *slot, tn_error *err)
 {
     const tn_domain *provides = slot->entry.api.provides;
-    tn_error err = { 0 };
+    tn_error why = { 0 };
     int32_t n = 0;
 
-    if (!provides)
-        return true;
+    if (!slot->opened || !provides)
+        return TN_OK;
     const int32_t wanted = strcmp(provides->name, set->device) == 0 ? set->device_index : 0;
-    tn_status status = tn_plugin_status(provides->devices(slot->entry.self, &n, &err), &err);
+    tn_status status = tn_plugin_status(provides->devices(slot->entry.self, &n, &why), &why);
     if (status)
-        set_state(slot, status == TN_UNAVAILABLE ? TN_PLUGIN_SKIPPED : TN_PLUGIN_FAILED, "%s",
-                  err.text);
+        status = refuse_slot(slot, status, &why, err);
     else if (n <= 0)
         set_state(slot, TN_PLUGIN_SKIPPED, "there is no %s device", provides->name);
     else if (wanted < 0 || wanted >= n)
         set_state(slot, TN_PLUGIN_FAILED, "there is no device %s:%d, devices 0 to %d are there",
                   provides->name, (int)wanted, (int)n - 1);
     else
-        return true;
+        return TN_OK;
     close_slot(slot);
-    return false;
+    return status;
 }
 
 /* Ends with a state in the entry. Fails only on lack of memory. */
@@ -275,17 +283,15 @@ static tn_status load_slot(tn_plugin_set *set, plugin_slot *slot, tn_error *err)
     }
     if (!status)
         status = tn_normalise_plugin(raw, &set->arena, &slot->entry, &why);
-    if (status) {
-        if (status == TN_NO_MEMORY && err)
-            *err = why;
-        set_state(slot, TN_PLUGIN_FAILED, "%s", why.text);
-        return status == TN_NO_MEMORY ? status : TN_OK;
-    }
+    if (status)
+        return refuse_slot(slot, status, &why, err);
     if (!slot->spec.name)
         slot->entry.name = slot->entry.api.name;
     if (!resolve_domain(set, slot, &status, err))
         return status;
-    if (!open_slot(set, slot) || !check_devices(set, slot))
+    TN_TRY(open_slot(set, slot, err));
+    TN_TRY(check_devices(set, slot, err));
+    if (!slot->opened)
         return TN_OK;
     set_state(slot, TN_PLUGIN_LOADED, "%s", "");
     set->opened[set->n_opened++] = slot;

@@ -22,7 +22,9 @@
  * the engine thread, must not block, and may call tn_request_cancel but no other function of this
  * header. Pointers passed to a callback are valid during the call. Errors: a tn_status (0 is
  * success) and, when err is not NULL, one line of text. Structs begin with their size, so they can
- * grow.
+ * grow. Signals: the first model that is opened installs a handler of SIGBUS, for good, which makes
+ * a model file that is truncated while it is read an error of open; it passes every other SIGBUS on
+ * to the handler that was there. An application that wants one of its own installs it before.
  */
 #ifndef TENON_TENON_H
 #define TENON_TENON_H

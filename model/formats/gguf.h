@@ -106,7 +106,7 @@ tn_status tn_gguf_bool(const tn_gguf *g, const char *key, int32_t *out, tn_error
 /** A NUL-terminated copy in `arena`; a string that holds a NUL byte is TN_INVALID. */
 tn_status tn_gguf_string(const tn_gguf *g, const char *key, tn_arena *arena, const char **out,
                          tn_error *err) TN_MUST_USE;
-/** Views of a string array (in `arena`); *out_n = 0 when absent. */
+/** Copies (in `arena`) of a string array; *out_n = 0 when absent. */
 tn_status tn_gguf_strings(const tn_gguf *g, const char *key, tn_arena *arena, const tn_text **out,
                           size_t *out_n, tn_error *err) TN_MUST_USE;
 /** Copies (in `arena`) of a numeric array of 4-byte elements: TN_GGUF_F32, or TN_GGUF_I32 (u32 is

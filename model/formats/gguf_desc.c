@@ -181,7 +181,7 @@ static void read_freq_factors(reader *r, tn_rope_desc *rope)
     }
     float *factors = tn_arena_alloc(r->arena, (size_t)t->dim[0] * sizeof(*factors));
     if (!factors) {
-        fail(r, TN_NO_MEMORY, "cannot allocate the rope factors");
+        fail(r, TN_NO_MEMORY, "cannot allocate memory for the rope factors");
         return;
     }
     t->format->decode(t->data, (size_t)t->dim[0], &(tn_row_buffer){ .values = factors });

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Typed reading of GGUF metadata. Bounds were checked by tn_gguf_parse. */
+/* Typed reading of GGUF metadata. Bounds were checked by tn_gguf_parse; lengths that stand in the
+ * file are held against them again, as another program may write to it meanwhile. */
 #include "model/formats/gguf.h"
 #include "model/formats/little_endian.h"
 
@@ -126,7 +127,11 @@ tn_status tn_gguf_string(const tn_gguf *g, const char *key, tn_arena *arena, con
 tn_text tn_gguf_next_string(const tn_gguf_pair *pair, size_t *offset)
 {
     const uint8_t *p = pair->data + *offset;
-    tn_text text = { .data = (const char *)p + 8, .n = (size_t)tn_load_u64(p) };
+    const size_t left = pair->data_bytes - *offset;
+    if (left < 8)
+        return (tn_text){ .data = "" };
+    const uint64_t n = tn_load_u64(p);
+    tn_text text = { .data = (const char *)p + 8, .n = n < left - 8 ? (size_t)n : left - 8 };
     *offset += 8 + text.n;
     return text;
 }
@@ -141,12 +146,15 @@ tn_status tn_gguf_strings(const tn_gguf *g, const char *key, tn_arena *arena, co
         return TN_OK;
     if (pair->type != TN_GGUF_ARRAY || pair->element != TN_GGUF_STRING)
         return wrong_type(key, pair, "an array of strings", err);
+    /* Of a copy: they are used long after the file was read, when it may not be whole any more. */
+    tn_gguf_pair copy = *pair;
+    copy.data = tn_arena_copy(arena, pair->data, pair->data_bytes);
     tn_text *texts = tn_arena_alloc(arena, (size_t)pair->n * sizeof(*texts));
-    if (!texts)
+    if (!texts || !copy.data)
         return tn_fail_memory(err, "metadata strings");
     size_t offset = 0;
     for (uint64_t i = 0; i < pair->n; i++)
-        texts[i] = tn_gguf_next_string(pair, &offset);
+        texts[i] = tn_gguf_next_string(&copy, &offset);
     *out = texts;
     *out_n = (size_t)pair->n;
     return TN_OK;

@@ -5,14 +5,11 @@
 #include "core/base/strbuf.h"
 #include "model/formats/gguf.h"
 #include "model/formats/little_endian.h"
+#include "model/formats/write_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { ALIGNMENT = 32, VERSION = 3 };
 /* Bytes of zeros that padding is taken from. */
@@ -190,62 +187,11 @@ void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, i
 
 /* ---- finish ---- */
 
-static tn_status write_all(int fd, const tn_strbuf *b, const char *path, tn_error *err)
-{
-    size_t done = 0;
-    while (done < b->len) {
-        ssize_t n = write(fd, b->data + done, b->len - done);
-        if (n < 0 && errno != EINTR)
-            return tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return TN_OK;
-}
-
-/* Make the rename last: fsync of the directory that holds path. A file system that cannot do it is
- * none of our errors. */
-static void sync_directory(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *directory = slash ? tn_strndup(path, (size_t)(slash - path) + 1) : tn_strdup(".");
-    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    tn_free(directory);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    (void)close(fd);
-}
-
-static tn_status write_file(const tn_gguf_writer *w, const tn_strbuf *head, const char *temporary,
-                            const char *path, tn_error *err)
-{
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return tn_fail(err, TN_INVALID, "%s: cannot create: %s", temporary, strerror(errno));
-    tn_status st = write_all(fd, head, path, err);
-    if (!st)
-        st = write_all(fd, &w->data, path, err);
-    if (!st && fsync(fd) != 0)
-        st = tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
-    if (close(fd) != 0 && !st)
-        st = tn_fail(err, TN_INVALID, "%s: cannot write: %s", path, strerror(errno));
-    if (!st && rename(temporary, path) != 0)
-        st = tn_fail(err, TN_INVALID, "%s: cannot rename %s to it: %s", path, temporary,
-                     strerror(errno));
-    if (st)
-        (void)unlink(temporary);
-    else
-        sync_directory(path);
-    return st;
-}
-
 tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *err)
 {
-    static atomic_uint serial; /* two writers of one process never share a temporary name */
     if (w->status)
         return tn_fail(err, w->status, "%s: %s", path, w->error.text);
     tn_strbuf head = TN_STRBUF(SIZE_MAX / 2);
-    tn_strbuf temporary = TN_STRBUF(1 << 16);
     tn_strbuf_append(&head, "GGUF", 4);
     put_number(&head, VERSION, 4);
     put_number(&head, w->n_tensors, 8);
@@ -253,13 +199,11 @@ tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *e
     tn_strbuf_append(&head, w->pairs.data, w->pairs.len);
     tn_strbuf_append(&head, w->table.data, w->table.len);
     put_padding(&head);
-    tn_strbuf_printf(&temporary, "%s.%ld.%u.tmp", path, (long)getpid(),
-                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed));
-    bool is_whole = !head.failed && !temporary.failed && !w->pairs.failed && !w->table.failed &&
-                    !w->data.failed;
-    tn_status st = is_whole ? write_file(w, &head, tn_strbuf_text(&temporary), path, err)
-                            : tn_fail_memory(err, "a GGUF file");
-    tn_strbuf_deinit(&temporary);
+    bool is_whole = !head.failed && !w->pairs.failed && !w->table.failed && !w->data.failed;
+    const tn_file_part parts[] = { { tn_strbuf_text(&head), head.len },
+                                   { tn_strbuf_text(&w->data), w->data.len } };
+    const tn_write_args args = { .part = parts, .n_parts = 2, .mode = 0666 };
+    tn_status st = is_whole ? tn_write_file(path, &args, err) : tn_fail_memory(err, "a GGUF file");
     tn_strbuf_deinit(&head);
     return st;
 }

@@ -7,12 +7,14 @@
 #include "core/base/file_map.h"
 #include "model/formats/gguf.h"
 #include "model/formats/gguf_split.h"
+#include "model/formats/map_guard.h"
 
 #include <string.h>
 
 typedef struct shard {
     const char *path;
     tn_file_map map; /* empty for a file in memory */
+    tn_map_guard *guard;
     tn_gguf_bytes bytes;
 } shard;
 
@@ -78,7 +80,8 @@ static tn_status source_rows(void *self, const tn_weight_info *info, int64_t row
                              .codes = buffer->codes,
                              .scale = buffer->scale,
                              .zero = buffer->zero };
-    return TN_OK;
+    const shard *s = &file->shard[t->shard];
+    return tn_map_guard_check(s->guard, s->path, err);
 }
 
 static void source_done(void *self, const tn_weight_info *info)
@@ -193,7 +196,7 @@ static tn_status map_shard(shard *s, const char *path, tn_error *err)
     s->path = path;
     TN_TRY(tn_file_map_open(&s->map, path, err));
     s->bytes = (tn_gguf_bytes){ s->map.data, s->map.size };
-    return TN_OK;
+    return tn_map_guard_add(&s->map, &s->guard, err);
 }
 
 /* shard[0] is the file that was opened, shard `split->no` of the model: map the others. */
@@ -242,12 +245,22 @@ static tn_status open_shards(tn_model_file *file, tn_error *err)
     return st ? tn_error_wrap(err, st, "%s", file->path) : TN_OK;
 }
 
+/* That nothing was read which is not in the files; it explains any other error. */
+static tn_status check_guards(const tn_model_file *file, tn_error *err)
+{
+    for (int32_t i = 0; i < file->n_shards; i++)
+        TN_TRY(tn_map_guard_check(file->shard[i].guard, file->shard[i].path, err));
+    return TN_OK;
+}
+
 tn_status tn_model_file_open(const char *path, tn_model_file **out, tn_error *err)
 {
     tn_model_file *file = NULL;
     *out = NULL;
     TN_TRY(create(path, 1, &file, err));
     tn_status st = open_shards(file, err);
+    const tn_status lost = check_guards(file, err);
+    st = lost ? lost : st;
     if (st) {
         tn_model_file_close(file);
         return st;
@@ -261,8 +274,10 @@ void tn_model_file_close(tn_model_file *file)
     if (!file)
         return;
     tn_gguf_deinit(&file->gguf);
-    for (int32_t i = 0; i < file->n_shards; i++)
+    for (int32_t i = 0; i < file->n_shards; i++) {
+        tn_map_guard_remove(file->shard[i].guard);
         tn_file_map_close(&file->shard[i].map);
+    }
     tn_free(file->shard);
     tn_arena_deinit(&file->arena);
     tn_free(file);

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -176,6 +177,19 @@ def test_a_history_that_cannot_be_written_is_no_error(chat, roomy, tmp_path):
     assert "tenon:" not in t.turn(b"hello")
     t.send(CTRL_D)
     assert t.status() == 0
+
+
+def test_a_history_that_the_disk_has_no_room_for_stays_as_it_was(chat, roomy, tmp_path):
+    t = chat(*ask(roomy))
+    t.expect(READY)
+    t.turn(b"the first")
+    history = tmp_path / "state/tenon/chat_history"
+    before = history.read_bytes()
+    resource.prlimit(t.pid, resource.RLIMIT_FSIZE, (len(before), len(before)))
+    assert "tenon:" not in t.turn(b"the second")
+    t.send(CTRL_D)
+    assert t.status() == 0
+    assert history.read_bytes() == before and list(history.parent.iterdir()) == [history]
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_program(chat, slow, tmp_path):
