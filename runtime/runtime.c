@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
-#include "model/text/chat.h"
 #include "runtime/runtime_internal.h"
 
 #include <string.h>
@@ -101,7 +100,16 @@ const char *tn_runtime_model(const tn_runtime *rt)
 
 int32_t tn_runtime_has_chat(const tn_runtime *rt)
 {
-    return rt->setup.tokenizer && tn_chat_is_chatml(tn_model_file_vocab(rt->setup.file));
+    return tn_model_file_vocab(rt->setup.file)->chat_template != NULL;
+}
+
+tn_status tn_runtime_check_chat(const tn_runtime *rt, tn_error *err)
+{
+    if (rt->setup.chat)
+        return TN_OK;
+    if (err)
+        *err = rt->setup.chat_error;
+    return rt->setup.chat_error.code;
 }
 
 const char *tn_version(void)
@@ -165,22 +173,36 @@ void tn_free_memory(void *memory)
     tn_free(memory);
 }
 
-static tn_status chat_ids(const tn_runtime *rt, const tn_request_args *args, tn_ids *ids,
-                          tn_error *err)
+static tn_status chat_text(const tn_runtime *rt, const tn_request_args *args, tn_strbuf *out,
+                           tn_error *err)
 {
-    const tn_vocab *vocab = tn_model_file_vocab(rt->setup.file);
+    json_t *context;
     tn_chat_message *messages = tn_alloc_array(args->n_messages, sizeof *messages);
-    tn_strbuf text = TN_STRBUF((size_t)64 << 20);
     if (!messages)
         return tn_fail_memory(err, "the messages");
     for (size_t i = 0; i < args->n_messages; i++)
         messages[i] = (tn_chat_message){ args->messages[i].role, args->messages[i].text };
-    tn_status status = tn_chat_render(vocab, messages, args->n_messages, &text, err);
+    tn_status status = tn_chat_context(messages, args->n_messages, &context, err);
+    tn_free(messages);
+    if (status)
+        return status;
+    status = tn_chat_template_render(rt->setup.chat, context, out, err);
+    json_decref(context);
+    return status;
+}
+
+static tn_status chat_ids(const tn_runtime *rt, const tn_request_args *args, tn_ids *ids,
+                          tn_error *err)
+{
+    tn_strbuf text = TN_STRBUF((size_t)64 << 20);
+    TN_TRY(tn_runtime_check_chat(rt, err));
+    if (args->n_messages == 0)
+        return tn_fail(err, TN_INVALID, "a chat needs at least one message");
+    tn_status status = chat_text(rt, args, &text, err);
     if (!status)
         status = tn_tokenizer_encode(rt->setup.tokenizer, tn_strbuf_text(&text), text.len,
                                      TN_ENCODE_SPECIAL, ids, err);
     tn_strbuf_deinit(&text);
-    tn_free(messages);
     return status;
 }
 

@@ -134,6 +134,22 @@ static int32_t context_of(const tn_profile *p, const tn_model_desc *desc)
     return length < INT32_MAX / 2 ? (int32_t)length : INT32_MAX / 2;
 }
 
+/* A model whose text cannot be used still runs on ids: why it cannot be is kept, but for a lack of
+ * memory. */
+static tn_status open_text(tn_setup *s, tn_error *err)
+{
+    const tn_vocab *vocab = tn_model_file_vocab(s->file);
+    tn_status status = tn_tokenizer_create(vocab, &s->tokenizer, &s->tokenizer_error);
+    if (status == TN_NO_MEMORY)
+        return tn_fail(err, status, "%s", s->tokenizer_error.text);
+    if (status) {
+        s->chat_error = s->tokenizer_error;
+        return TN_OK;
+    }
+    status = tn_chat_template_create(vocab, s->tokenizer, &s->chat, &s->chat_error);
+    return status == TN_NO_MEMORY ? tn_fail(err, status, "%s", s->chat_error.text) : TN_OK;
+}
+
 static tn_status open_model(tn_setup *s, tn_error *err)
 {
     const tn_profile *p = s->profile;
@@ -146,12 +162,7 @@ static tn_status open_model(tn_setup *s, tn_error *err)
                "context.length %d is more than the %d tokens the model was trained for; without "
                "rope scaling its text will suffer",
                (int)s->context, (int)s->desc.max_length);
-    if (tn_tokenizer_create(tn_model_file_vocab(s->file), &s->tokenizer, &s->tokenizer_error) ==
-        TN_NO_MEMORY) {
-        if (err)
-            *err = s->tokenizer_error;
-        return TN_NO_MEMORY;
-    }
+    TN_TRY(open_text(s, err));
     return tn_arch_build(&s->desc, tn_model_file_weights(s->file), p->debug_max_layers, &s->graph,
                          err);
 }
@@ -226,6 +237,7 @@ void tn_setup_close(tn_setup *s)
     tn_graph_deinit(&s->graph);
     tn_plugin_set_close(s->plugins);
     tn_team_destroy(s->team);
+    tn_chat_template_destroy(s->chat);
     tn_tokenizer_destroy(s->tokenizer);
     tn_kv_params_destroy(s->kv_params);
     tn_model_file_close(s->file);

@@ -9,7 +9,7 @@
 
 #include "core/engine/engine.h"
 #include "model/formats/model_file.h"
-#include "model/text/tokenizer.h"
+#include "model/text/chat_template.h"
 #include "runtime/profile.h"
 
 #include <tenon/tenon.h>
@@ -28,6 +28,8 @@ typedef struct tn_setup {
     tn_tokenizer
         *tokenizer; /* NULL when the vocabulary cannot be used: why stands in tokenizer_error */
     tn_error tokenizer_error;
+    tn_chat_template *chat; /* NULL when there is none that can be used: why stands in chat_error */
+    tn_error chat_error;
     void *rules; /* bind rules, owned */
     char *plugin_dir;
 } tn_setup;
@@ -45,7 +47,8 @@ tn_status tn_setup_plugins(tn_setup *setup, const char *plugin_dir, tn_error *er
 /** Bytes for the KV pools of all layers, by kv.memory of the profile and what is free. */
 tn_status tn_setup_kv_bytes(const tn_setup *setup, uint64_t *out_bytes, tn_error *err) TN_MUST_USE;
 
-/* What an engine of a setup will allocate, in all domains together; nothing is loaded to know it. */
+/* What an engine of a setup will allocate, in all domains together; nothing is loaded to know it.
+ */
 typedef struct tn_memory_need {
     uint64_t weight_bytes, activation_bytes, workspace_bytes, kv_bytes;
     uint64_t total_bytes;    /* of these four */

@@ -50,11 +50,14 @@ tn_status tn_chat_open_runtime(const tn_cli_options *options, tn_runtime **out, 
     tn_cli_progress_init(&load, "loading", options);
     tn_status status = tn_runtime_open(&args, out, err);
     tn_cli_progress_end(&load);
-    if (status || tn_runtime_has_chat(*out))
+    if (status)
         return status;
-    status = tn_fail(err, TN_UNSUPPORTED,
-                     "%s has no chat template that can be used; tenon run --raw continues text",
-                     tn_runtime_model(*out));
+    tn_error why = { 0 };
+    status = tn_runtime_check_chat(*out, &why);
+    if (!status)
+        return TN_OK;
+    status = tn_fail(err, status, "%s: %s; tenon run --raw continues text", tn_runtime_model(*out),
+                     why.text);
     tn_runtime_close(*out);
     *out = NULL;
     return status;

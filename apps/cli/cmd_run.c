@@ -2,9 +2,9 @@
 /* tenon run: one completion, streamed as text or given as one JSON object. */
 #include "apps/cli/commands.h"
 #include "apps/cli/generation.h"
+#include "apps/cli/input.h"
 #include "apps/cli/output.h"
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
 
 #include <errno.h>
 #include <math.h>
@@ -74,20 +74,11 @@ static tn_status parse_ids(run *r, const char *text, tn_error *err)
     return TN_OK;
 }
 
-static tn_status read_stdin(char **out_text, size_t *out_n, tn_error *err)
+static tn_status check_chat(const tn_runtime *rt, tn_error *err)
 {
-    tn_strbuf text = TN_STRBUF(MAX_PROMPT_BYTES);
-    char piece[4096];
-    size_t n;
-    while ((n = fread(piece, 1, sizeof piece, stdin)) > 0)
-        tn_strbuf_append(&text, piece, n);
-    *out_n = text.len;
-    tn_strbuf_append(&text, "", 1);
-    *out_text = tn_strbuf_take(&text);
-    if (*out_text)
-        return TN_OK;
-    return tn_fail(err, TN_INVALID, "the prompt on stdin is larger than %d bytes",
-                   MAX_PROMPT_BYTES);
+    tn_error why = { 0 };
+    const tn_status status = tn_runtime_check_chat(rt, &why);
+    return status ? tn_fail(err, status, "%s (--raw takes the text as it is)", why.text) : TN_OK;
 }
 
 /* The prompt as the options give it: ids, a user turn, or raw text. */
@@ -103,12 +94,11 @@ static tn_status set_input(run *r, tn_request_args *ask, tn_error *err)
     const char *text = o->prompt;
     size_t n = text ? strlen(text) : 0;
     if (o->file) {
-        TN_TRY(strcmp(o->file, "-") == 0
-                   ? read_stdin(&r->file_text, &n, err)
-                   : tn_file_read(o->file, MAX_PROMPT_BYTES, &r->file_text, &n, err));
+        TN_TRY(tn_cli_read_text(o->file, MAX_PROMPT_BYTES, &r->file_text, &n, err));
         text = r->file_text;
     }
     if (!o->raw && (o->chat || tn_runtime_has_chat(r->rt))) {
+        TN_TRY(check_chat(r->rt, err));
         r->message = (tn_message){ "user", text };
         ask->messages = &r->message;
         ask->n_messages = 1;

@@ -2,11 +2,10 @@
 /* tenon tokenize: the bytes of stdin, kept exactly, to ids; with --decode the reverse. Reads the
  * model's metadata only. */
 #include "apps/cli/commands.h"
+#include "apps/cli/input.h"
+#include "apps/cli/model_text.h"
 #include "apps/cli/output.h"
 #include "core/base/alloc.h"
-#include "model/formats/model_file.h"
-#include "model/text/tokenizer.h"
-#include "runtime/profile.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,36 +14,6 @@
 #include <string.h>
 
 enum { MAX_INPUT_BYTES = 16 << 20 };
-
-static tn_status open_tokenizer(const tn_cli_options *o, tn_model_file **file,
-                                tn_tokenizer **tokenizer, tn_error *err)
-{
-    tn_profile *profile;
-    TN_TRY(tn_cli_need_model(o, err));
-    const tn_profile_options options = {
-        .path = o->profile, .model = o->model, .sets = o->set.item, .n_sets = (size_t)o->set.n
-    };
-    TN_TRY(tn_profile_load(&options, &profile, err));
-    tn_status status = tn_model_file_open(profile->model, file, err);
-    tn_profile_destroy(profile);
-    if (status)
-        return status;
-    return tn_tokenizer_create(tn_model_file_vocab(*file), tokenizer, err);
-}
-
-static tn_status read_input(tn_strbuf *text, tn_error *err)
-{
-    char piece[8192];
-    size_t n;
-    while ((n = fread(piece, 1, sizeof piece, stdin)) > 0 && !text->failed)
-        tn_strbuf_append(text, piece, n);
-    if (ferror(stdin))
-        return tn_fail(err, TN_INVALID, "stdin cannot be read");
-    if (text->failed)
-        return tn_fail(err, TN_INVALID, "stdin has more than %d bytes, the most that is read",
-                       MAX_INPUT_BYTES);
-    return TN_OK;
-}
 
 static tn_status parse_ids(const char *text, size_t n, tn_ids *ids, tn_error *err)
 {
@@ -102,29 +71,30 @@ int tn_cmd_tokenize(const tn_cli_options *o)
     tn_model_file *file = NULL;
     tn_tokenizer *tokenizer = NULL;
     tn_ids ids = { 0 };
-    tn_strbuf input = TN_STRBUF(MAX_INPUT_BYTES), text = TN_STRBUF((size_t)1 << 30);
+    tn_strbuf text = TN_STRBUF((size_t)1 << 30);
+    char *input = NULL;
+    size_t n_input = 0;
     int exit_status = TN_EXIT_OK;
 
-    tn_status status = open_tokenizer(o, &file, &tokenizer, &err);
+    tn_status status = tn_cli_open_text(o, &file, &tokenizer, &err);
     if (!status)
-        status = read_input(&input, &err);
+        status = tn_cli_read_text("-", MAX_INPUT_BYTES, &input, &n_input, &err);
     if (!status && o->decode) {
-        status = parse_ids(tn_strbuf_text(&input), input.len, &ids, &err);
+        status = parse_ids(input, n_input, &ids, &err);
         if (!status)
             status = tn_tokenizer_decode(tokenizer, ids.id, ids.n, !o->no_special, &text, &err);
         if (!status)
             exit_status = print_text(o, &text, &err);
     } else if (!status) {
         const unsigned flags = o->no_special ? 0 : TN_ENCODE_BOS | TN_ENCODE_SPECIAL;
-        status =
-            tn_tokenizer_encode(tokenizer, tn_strbuf_text(&input), input.len, flags, &ids, &err);
+        status = tn_tokenizer_encode(tokenizer, input, n_input, flags, &ids, &err);
         if (!status)
             exit_status = print_ids(o, &ids);
     }
     if (status)
         exit_status = tn_cli_error(status, &err);
     tn_ids_deinit(&ids);
-    tn_strbuf_deinit(&input);
+    tn_free(input);
     tn_strbuf_deinit(&text);
     tn_tokenizer_destroy(tokenizer);
     tn_model_file_close(file);

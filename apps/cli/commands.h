@@ -10,6 +10,7 @@ int tn_cmd_run(const tn_cli_options *options);
 int tn_cmd_chat(const tn_cli_options *options);
 int tn_cmd_inspect(const tn_cli_options *options);
 int tn_cmd_tokenize(const tn_cli_options *options);
+int tn_cmd_template(const tn_cli_options *options);
 int tn_cmd_plugins(const tn_cli_options *options);
 int tn_cmd_explain(const tn_cli_options *options);
 int tn_cmd_bench(const tn_cli_options *options);

@@ -56,6 +56,8 @@ typedef struct tn_cli_options {
     bool show_template;
     /* tokenize */
     bool no_special, decode;
+    /* template; its --file is run's */
+    const char *context;
     /* explain */
     bool graph, dot;
     /* bench; its words are profiles */

@@ -12,6 +12,7 @@ const tn_cli_command tn_cli_commands[] = {
       "tell what a model is, and what memory a profile needs; reads metadata only",
       tn_cmd_inspect },
     { "tokenize", "", 0, 0, "turn the text on stdin into ids, or ids into text", tn_cmd_tokenize },
+    { "template", "", 0, 0, "render a chat template with a context", tn_cmd_template },
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
     { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings",
       tn_cmd_explain },
@@ -24,7 +25,7 @@ const tn_cli_command tn_cli_commands[] = {
 
 #define FIELD(field)   offsetof(tn_cli_options, field)
 #define GENERATE       " run chat " /* how answers are drawn; /set of chat changes these too */
-#define MODEL_COMMANDS " run chat inspect tokenize explain plugins bench "
+#define MODEL_COMMANDS " run chat inspect tokenize template explain plugins bench "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -70,6 +71,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "no-special", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(no_special), 0, "add no BOS and do not read special tokens in the text" },
     { "decode", 0, TN_CLI_FLAG, NULL, " tokenize ", 0, 0, FIELD(decode), 0, "ids on stdin to text on stdout" },
 
+    { "file", 0, TN_CLI_STRING, "FILE", " template ", 0, 0, FIELD(file), 0, "the template, in place of a model's; - is stdin" },
+    { "context", 0, TN_CLI_STRING, "FILE", " template ", 0, 0, FIELD(context), 0, "its variables, a JSON object: messages, tools, add_generation_prompt ...; - is stdin" },
     { "graph", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(graph), 0, "print the graph before binding" },
     { "dot", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(dot), 0, "print the graph in Graphviz DOT" },
 

@@ -16,7 +16,7 @@ static bool reserve(tn_strbuf *b, size_t n)
     if (b->failed)
         return false;
     if (n > b->max - b->len || !tn_size_add(b->len + n, 1, &need)) {
-        b->failed = true;
+        b->failed = b->too_long = true;
         return false;
     }
     if (need <= b->capacity)
@@ -34,6 +34,14 @@ static bool reserve(tn_strbuf *b, size_t n)
     b->data = data;
     b->capacity = capacity;
     return true;
+}
+
+tn_status tn_strbuf_status(const tn_strbuf *b, const char *what, tn_error *err)
+{
+    if (b->too_long)
+        return tn_fail(err, TN_INVALID, "%s is longer than %zu bytes, the most that is allowed",
+                       what, b->max);
+    return b->failed ? tn_fail_memory(err, what) : TN_OK;
 }
 
 void tn_strbuf_append(tn_strbuf *b, const void *bytes, size_t n)
@@ -70,7 +78,7 @@ void tn_strbuf_printf(tn_strbuf *b, const char *format, ...)
 void tn_strbuf_clear(tn_strbuf *b)
 {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->too_long = false;
     if (b->data)
         b->data[0] = '\0';
 }

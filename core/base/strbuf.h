@@ -18,7 +18,8 @@
 typedef struct tn_strbuf {
     char *data; /* NUL-terminated when not NULL; NULL while empty */
     size_t len, capacity, max;
-    bool failed; /* out of memory or past max: data is what fitted before */
+    bool failed;   /* out of memory or past max: data is what fitted before */
+    bool too_long; /* it was past max */
 } tn_strbuf;
 
 #define TN_STRBUF(max_bytes) ((tn_strbuf){ .max = (max_bytes) })
@@ -28,6 +29,8 @@ void tn_strbuf_puts(tn_strbuf *b, const char *text);
 void tn_strbuf_printf(tn_strbuf *b, const char *format, ...) TN_PRINTF(2, 3);
 /** Length 0; keeps the memory and clears `failed`. */
 void tn_strbuf_clear(tn_strbuf *b);
+/** TN_OK; "WHAT is longer than N bytes" (TN_INVALID), or lack of memory. */
+tn_status tn_strbuf_status(const tn_strbuf *b, const char *what, tn_error *err) TN_MUST_USE;
 /** The text, "" while empty; borrowed until the next call on b. */
 const char *tn_strbuf_text(const tn_strbuf *b);
 /** Give the NUL-terminated bytes to the caller (tn_free) and leave b empty; NULL if failed. */

@@ -177,10 +177,12 @@ typedef struct tn_metrics {
 
 /** size is sizeof *out of the caller. */
 TN_EXPORT void tn_runtime_metrics(tn_runtime *rt, tn_metrics *out, uint32_t size);
-/** Path of the model, and whether it has a chat template that can be rendered. Borrowed until
- * close. */
+/** Path of the model. Borrowed until close. */
 TN_EXPORT const char *tn_runtime_model(const tn_runtime *rt);
+/** 1 when the model has a chat template, else 0. */
 TN_EXPORT int32_t tn_runtime_has_chat(const tn_runtime *rt);
+/** TN_OK when messages can be used; else why not: there is no template, or it cannot be used. */
+TN_EXPORT tn_status tn_runtime_check_chat(const tn_runtime *rt, tn_error *err);
 /** "0.1.0" */
 TN_EXPORT const char *tn_version(void);
 

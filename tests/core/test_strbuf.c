@@ -117,6 +117,24 @@ static void lack_of_memory_is_a_sticky_failure(void **state)
     tn_strbuf_deinit(&b);
 }
 
+static void the_status_tells_lack_of_memory_from_a_text_too_long(void **state)
+{
+    (void)state;
+    tn_strbuf b = TN_STRBUF(100);
+    tn_error err = { 0 };
+    assert_int_equal(tn_strbuf_status(&b, "the text", &err), TN_OK);
+
+    tn_alloc_fail_at(1);
+    tn_strbuf_puts(&b, "abc");
+    assert_int_equal(tn_strbuf_status(&b, "the text", &err), TN_NO_MEMORY);
+    tn_strbuf_clear(&b);
+    tn_strbuf_printf(&b, "%0101d", 1);
+    assert_int_equal(tn_strbuf_status(&b, "the text", &err), TN_INVALID);
+
+    assert_string_equal(err.text, "the text is longer than 100 bytes, the most that is allowed");
+    tn_strbuf_deinit(&b);
+}
+
 static void a_zeroed_buffer_refuses_every_byte(void **state)
 {
     (void)state;
@@ -138,6 +156,7 @@ int main(void)
         cmocka_unit_test(clear_keeps_memory_and_forgets_failure),
         cmocka_unit_test(take_gives_the_text_away_and_empties_the_buffer),
         cmocka_unit_test(lack_of_memory_is_a_sticky_failure),
+        cmocka_unit_test(the_status_tells_lack_of_memory_from_a_text_too_long),
         cmocka_unit_test(a_zeroed_buffer_refuses_every_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make_template_goldens.py [NAME...]: write "text" or "error" of each case of tests/model/templates/NAME.json, which test_chat_template.c
-reads, from NAME.jinja by Jinja2. A case is {"context", "now", "text" | "error"}; a string as context names one of contexts.json.
+"""make_template_goldens.py [NAME...]: write "text" or "error" of each case of tests/model/templates/NAME.json, which
+test_template_goldens.c reads, from NAME.jinja by Jinja2. A case is {"context", "now", "text" | "error"}; a string as context names one of contexts.json.
 A new template needs its .jinja file only: it gets every context of contexts.json."""
 import json
 import pathlib

@@ -341,10 +341,7 @@ static tn_status exec_output(tpl_env *e, tpl_scope *scope, const tpl_node *node)
         TN_TRY(tpl_eval(e, scope, node->a, &v));
     e->line = node->line;
     TN_TRY(tpl_put_str(e, v, e->out));
-    if (e->out->failed)
-        return tpl_fail(e, "the text cannot grow; at most %zu bytes are allowed",
-                        e->max_output_bytes);
-    return TN_OK;
+    return tpl_check_buffer(e, e->out);
 }
 
 static tn_status exec_if(tpl_env *e, tpl_scope *scope, const tpl_node *node, int *flow)

@@ -121,8 +121,8 @@ static tn_status put_text(state *s, tpl_spec *spec, tpl_value v)
         spec->type == 's' ? tpl_put_str(s->e, v, &text) : tpl_put_repr(s->e, v, &text);
     spec->align = spec->align == '<' ? '<' : '>';
     spec->fill = " ";
-    if (!status && text.failed)
-        status = tpl_fail(s->e, "a text is too long");
+    if (!status)
+        status = tpl_check_buffer(s->e, &text);
     if (!status)
         status = tpl_format_text(s->e, spec, tn_strbuf_text(&text), text.len, s->out);
     tn_strbuf_deinit(&text);

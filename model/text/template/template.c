@@ -108,14 +108,12 @@ tn_status tn_template_render(const tn_template *t, const json_t *context,
                   .max_output_bytes = options->max_output_bytes,
                   .now = options->now };
     tn_status status = run(&e, t, context);
-    if (!status && text.failed)
-        status = tn_fail_memory(err, "the text of the chat template");
     if (!status)
+        status = tn_strbuf_status(&text, "the text of the chat template", err);
+    if (!status) {
         tn_strbuf_append(out, tn_strbuf_text(&text), text.len);
-    if (!status && out->failed)
-        status =
-            tn_fail(err, TN_INVALID,
-                    "the text of the chat template has %zu bytes, more than are allowed", text.len);
+        status = tn_strbuf_status(out, "the text of the chat template", err);
+    }
     tn_strbuf_deinit(&text);
     tn_arena_deinit(&e.arena);
     return status;

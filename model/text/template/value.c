@@ -92,16 +92,16 @@ tn_status tpl_str_copy(tpl_env *e, const char *data, size_t n, tpl_value *out)
     return tpl_str_borrow(e, copy, n, out);
 }
 
+tn_status tpl_check_buffer(tpl_env *e, const tn_strbuf *b)
+{
+    const tn_status status = tn_strbuf_status(b, "a text", e->err);
+    return status == TN_INVALID ? tn_error_wrap(e->err, status, "line %d", (int)e->line) : status;
+}
+
 tn_status tpl_str_take(tpl_env *e, tn_strbuf *b, tpl_value *out)
 {
-    tn_status status;
-    if (b->failed && b->len + 1024 > b->max)
-        status = tpl_fail(e, "a text is longer than %zu bytes", b->max);
-    else if (b->failed)
-        status = b->len < 4096
-                     ? tn_fail_memory(e->err, "the chat template")
-                     : tpl_fail(e, "a text is too long, at most %zu bytes are allowed", b->max);
-    else
+    tn_status status = tpl_check_buffer(e, b);
+    if (!status)
         status = tpl_str_copy(e, tn_strbuf_text(b), b->len, out);
     tn_strbuf_deinit(b);
     return status;

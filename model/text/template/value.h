@@ -161,6 +161,8 @@ tn_status tpl_alloc(tpl_env *e, size_t n, size_t size, void *out) TN_MUST_USE;
 /** A string of bytes that live long enough, or of a copy. */
 tn_status tpl_str_borrow(tpl_env *e, const char *data, size_t n, tpl_value *out) TN_MUST_USE;
 tn_status tpl_str_copy(tpl_env *e, const char *data, size_t n, tpl_value *out) TN_MUST_USE;
+/** TN_OK, or the error that an unfinished text is: too long, or lack of memory. */
+tn_status tpl_check_buffer(tpl_env *e, const tn_strbuf *b) TN_MUST_USE;
 /** The text of a buffer, which is emptied of its memory; an error when it failed. */
 tn_status tpl_str_take(tpl_env *e, tn_strbuf *b, tpl_value *out) TN_MUST_USE;
 /** kind LIST, TUPLE or ITER over n items that stay where they are. */
