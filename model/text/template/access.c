@@ -15,11 +15,11 @@ static tn_status undefined(tpl_env *e, tpl_value object, tpl_value name, tpl_val
 static tn_status get_own(tpl_env *e, tpl_value v, const tpl_str *name, tpl_value *out)
 {
     *out = (tpl_value){ 0 };
-    if (v.kind == TPL_UNDEFINED)
-        return tpl_undefined_error(e, v);
     if (name->n > 1 && memcmp(name->data, "__", 2) == 0)
         return tpl_unsupported(e, "the attribute '%.*s'", (int)(name->n < 60 ? name->n : 60),
                                name->data);
+    if (v.kind == TPL_UNDEFINED)
+        return tpl_undefined_error(e, v);
     if (v.kind == TPL_LOOP)
         return tpl_loop_attr(e, v.u.loop, name, out);
     if (v.kind == TPL_NAMESPACE) {
@@ -188,7 +188,8 @@ tn_status tpl_get_slice(tpl_env *e, tpl_value v, const tpl_value part[3], tpl_va
     if (tpl_is_markup(v))
         return tpl_unsupported(e, "a slice of a text that went through |safe or |escape");
     if (v.kind != TPL_STR && v.kind != TPL_LIST && v.kind != TPL_TUPLE)
-        return tpl_fail(e, "'%s' object cannot be sliced", tpl_type_name(v));
+        /* An error in Jinja2 too, but for constants, which give an undefined value. */
+        return tpl_unsupported(e, "a slice of a value of type %s", tpl_type_name(v));
     TN_TRY(tpl_length(e, v, &n));
     TN_TRY(adjust(e, part, n, &sl));
     if (v.kind == TPL_STR)

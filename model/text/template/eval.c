@@ -363,6 +363,15 @@ static tn_status exec_set(tpl_env *e, tpl_scope *scope, const tpl_node *node)
     return tpl_assign(e, scope, node->a, value);
 }
 
+/* The text of a filter or call block, which Jinja2 refuses to write when it is anything else. */
+static tn_status put_block(tpl_env *e, tpl_value text, const char *what)
+{
+    if (text.kind != TPL_STR)
+        return tpl_fail(e, "a %s block needs a text as its result, not a value of type %s", what,
+                        tpl_type_name(text));
+    return tpl_put_str(e, text, e->out);
+}
+
 /* {% filter f %}...{% endfilter %} and {% set x | f %}...{% endset %} */
 static tn_status exec_buffer(tpl_env *e, tpl_scope *outer, const tpl_node *node, int *flow)
 {
@@ -379,7 +388,7 @@ static tn_status exec_buffer(tpl_env *e, tpl_scope *outer, const tpl_node *node,
         TN_TRY(eval_row(e, scope, node->b, &text, &text));
     if (node->kind == TPL_N_SETBLOCK)
         return tpl_assign(e, outer, node->a, text);
-    return tpl_put_str(e, text, e->out);
+    return put_block(e, text, "filter");
 }
 
 static tn_status exec_with(tpl_env *e, tpl_scope *outer, const tpl_node *node, int *flow)
@@ -410,7 +419,7 @@ static tn_status exec_call_block(tpl_env *e, tpl_scope *scope, const tpl_node *n
         TN_TRY(eval_call(e, scope, node->a, &caller, &text));
     else /* {% generation %} */
         TN_TRY(tpl_call_value(e, caller, &none, &text));
-    return tpl_put_str(e, text, e->out);
+    return put_block(e, text, "call");
 }
 
 static tn_status exec_for(tpl_env *e, tpl_scope *scope, const tpl_node *node, int *flow)

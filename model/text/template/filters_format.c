@@ -131,7 +131,7 @@ static tn_status put_query(tpl_env *e, tpl_value v, tn_strbuf *out)
 static tn_status filter_urlencode(tpl_env *e, const tpl_call *c, tpl_value *out)
 {
     const tpl_value v = c->self;
-    const bool one = v.kind == TPL_STR || v.kind == TPL_NONE || tpl_is_number(v);
+    const bool one = v.kind == TPL_STR || !tpl_is_iterable(v);
     tn_strbuf text = tpl_buffer(e);
     tn_status status = one ? put_quoted(e, v, false, &text) : put_query(e, v, &text);
     if (!status)

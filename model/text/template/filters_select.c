@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Filters that call a filter or test on each item. Jinja2 does it when the result is read, this at
- * once: a template cannot see it, for values do not change. Namespaces do, so they are refused.
+ * once and keeps an error for then: a template cannot see it, for values do not change. Namespaces
+ * do, so they are refused.
  */
 #include "model/text/template/function.h"
 
@@ -59,58 +60,72 @@ static tn_status read_map_keywords(tpl_env *e, const tpl_args *args, tpl_value *
     return n_known == args->n_keys ? TN_OK : tpl_fail(e, "map got an unexpected keyword argument");
 }
 
-static tn_status filter_map(tpl_env *e, const tpl_call *c, tpl_value *out)
+static tn_status map_items(tpl_env *e, const tpl_call *c, tpl_items *mapped)
 {
     const tpl_args rest = rest_of(c->args, 1);
     const tpl_function *f = NULL;
-    tpl_value attribute, absent, *mapped;
+    tpl_value attribute, absent, v;
     tpl_list items;
     if (!tpl_truth(c->self))
-        return tpl_list_new(e, TPL_ITER, NULL, 0, out);
+        return TN_OK;
     if (c->args->n == 0)
         TN_TRY(read_map_keywords(e, c->args, &attribute, &absent));
     else
         TN_TRY(find(e, c->args->item[0], false, &f));
     TN_TRY(tpl_iterate(e, c->self, &items));
-    TN_TRY(tpl_alloc(e, items.n, sizeof *mapped, &mapped));
     for (size_t i = 0; i < items.n; i++) {
         TN_TRY(check_item(e, items.item[i]));
         if (f)
-            TN_TRY(tpl_call_row(e, f, "filter", items.item[i], &rest, &mapped[i]));
+            TN_TRY(tpl_call_row(e, f, "filter", items.item[i], &rest, &v));
         else
-            TN_TRY(tpl_get_path(e, items.item[i], attribute, absent, &mapped[i]));
+            TN_TRY(tpl_get_path(e, items.item[i], attribute, absent, &v));
+        TN_TRY(tpl_items_add(e, mapped, v));
     }
-    return tpl_list_new(e, TPL_ITER, mapped, items.n, out);
+    return TN_OK;
+}
+
+static tn_status filter_map(tpl_env *e, const tpl_call *c, tpl_value *out)
+{
+    tpl_items mapped = { 0 };
+    tn_status status = map_items(e, c, &mapped);
+    return tpl_iter_new(e, status, mapped.item, mapped.n, out);
 }
 
 /* ---- select, reject ---- */
 
-static tn_status filter_by_test(tpl_env *e, const tpl_call *c, bool by_attribute, bool wanted,
-                                tpl_value *out)
+static tn_status keep_items(tpl_env *e, const tpl_call *c, bool by_attribute, bool wanted,
+                            tpl_items *kept)
 {
     const size_t at = by_attribute;
     const tpl_args rest = rest_of(c->args, at + 1);
     const tpl_function *test = NULL;
     tpl_list items;
-    tpl_items kept = { 0 };
     if (!tpl_truth(c->self))
-        return tpl_list_new(e, TPL_ITER, NULL, 0, out);
+        return TN_OK;
     if (by_attribute && c->args->n == 0)
         return tpl_fail(e, "Missing parameter for attribute name");
+    const tpl_value attribute = by_attribute ? c->args->item[0] : nothing;
     if (c->args->n > at)
         TN_TRY(find(e, c->args->item[at], true, &test));
     TN_TRY(tpl_iterate(e, c->self, &items));
     for (size_t i = 0; i < items.n; i++) {
         tpl_value v;
         TN_TRY(check_item(e, items.item[i]));
-        TN_TRY(
-            tpl_get_path(e, items.item[i], by_attribute ? c->args->item[0] : nothing, nothing, &v));
+        TN_TRY(tpl_get_path(e, items.item[i], attribute, nothing, &v));
         if (test)
             TN_TRY(tpl_call_row(e, test, "test", v, &rest, &v));
         if (tpl_truth(v) == wanted)
-            TN_TRY(tpl_items_add(e, &kept, items.item[i]));
+            TN_TRY(tpl_items_add(e, kept, items.item[i]));
     }
-    return tpl_list_new(e, TPL_ITER, kept.item, kept.n, out);
+    return TN_OK;
+}
+
+static tn_status filter_by_test(tpl_env *e, const tpl_call *c, bool by_attribute, bool wanted,
+                                tpl_value *out)
+{
+    tpl_items kept = { 0 };
+    tn_status status = keep_items(e, c, by_attribute, wanted, &kept);
+    return tpl_iter_new(e, status, kept.item, kept.n, out);
 }
 
 static tn_status filter_select(tpl_env *e, const tpl_call *c, tpl_value *out)

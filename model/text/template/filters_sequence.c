@@ -28,9 +28,13 @@ static tn_status none_there(tpl_env *e, const char *hint, tpl_value *out)
 static tn_status filter_first(tpl_env *e, const tpl_call *c, tpl_value *out)
 {
     tpl_list items;
-    TN_TRY(tpl_iterate(e, c->self, &items));
-    if (c->self.kind == TPL_ITER && items.n > 1)
-        c->self.u.iter->state = TPL_ITER_PARTLY;
+    tpl_iter *iter = c->self.kind == TPL_ITER ? c->self.u.iter : NULL;
+    if (iter && iter->state == TPL_ITER_FRESH && iter->items.n > 0)
+        items = iter->items; /* even if reading on would fail */
+    else
+        TN_TRY(tpl_iterate(e, c->self, &items));
+    if (iter)
+        iter->state = items.n > 1 ? TPL_ITER_PARTLY : TPL_ITER_DONE;
     if (items.n == 0)
         return none_there(e, "No first item, sequence was empty.", out);
     *out = items.item[0];
@@ -144,7 +148,8 @@ static tn_status filter_items(tpl_env *e, const tpl_call *c, tpl_value *out)
     if (c->self.kind == TPL_UNDEFINED)
         return tpl_list_new(e, TPL_ITER, NULL, 0, out);
     if (c->self.kind != TPL_DICT)
-        return tpl_fail(e, "Can only get item pairs from a mapping.");
+        return tpl_iter_new(e, tpl_fail(e, "Can only get item pairs from a mapping."), NULL, 0,
+                            out);
     const tpl_dict *d = c->self.u.dict;
     for (size_t i = 0; i < d->n; i++) {
         tpl_value pair;

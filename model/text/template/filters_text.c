@@ -128,12 +128,14 @@ static tn_status filter_truncate(tpl_env *e, const tpl_call *c, tpl_value *out)
     static const tpl_str dots = { "...", 3, 3, false };
     const tpl_str *s, *end;
     int64_t length, leeway;
-    TN_TRY(tpl_str_arg(e, c->self, &s));
+    if (c->self.kind != TPL_STR) /* Python gives short lists as they are */
+        return tpl_unsupported(e, "truncate of a value of type %s", tpl_type_name(c->self));
+    s = c->self.u.s;
     TN_TRY(tpl_str_arg(e, c->p[2], &end));
     TN_TRY(tpl_int_arg(e, c->p[0], 255, &length));
     TN_TRY(tpl_int_arg(e, c->p[3].kind == TPL_NONE ? (tpl_value){ 0 } : c->p[3], 5, &leeway));
-    if (!s || c->p[2].kind == TPL_NONE)
-        return tpl_fail(e, "truncate needs a text");
+    if (c->p[2].kind == TPL_NONE)
+        return tpl_fail(e, "truncate needs a text for end, not None");
     if (!end)
         end = &dots;
     if (length < (int64_t)end->n_chars || leeway < 0)

@@ -63,6 +63,8 @@ static tn_status add_arguments(tpl_env *e, const tpl_args *args, tpl_dict *d)
 {
     if (args->n > 1)
         return tpl_fail(e, "dict expected at most 1 argument, got %zu", args->n);
+    if (args->n == 1 && args->item[0].kind == TPL_UNDEFINED)
+        return tpl_undefined_error(e, args->item[0]);
     if (args->n == 1 && args->item[0].kind == TPL_DICT) {
         const tpl_dict *from = args->item[0].u.dict;
         for (size_t i = 0; i < from->n; i++)

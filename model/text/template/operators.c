@@ -183,8 +183,8 @@ tn_status tpl_binary(tpl_env *e, int op, tpl_value a, tpl_value b, tpl_value *ou
     if (tpl_is_markup(a) || tpl_is_markup(b))
         return tpl_unsupported(e, "%s on a text that went through |safe or |escape; use ~",
                                tpl_token_name(op));
-    /* '%' first: a format may show an undefined value as nothing. */
-    if (op == TPL_T_MOD && a.kind == TPL_STR && b.kind != TPL_UNDEFINED)
+    /* '%' first: a format shows an undefined value as nothing. */
+    if (op == TPL_T_MOD && a.kind == TPL_STR)
         return tpl_format_percent(e, a.u.s, b, out);
     if (a.kind == TPL_UNDEFINED || b.kind == TPL_UNDEFINED)
         return tpl_undefined_error(e, a.kind == TPL_UNDEFINED ? a : b);

@@ -57,13 +57,23 @@ KIND_TEST(string, v.kind == TPL_STR)
 KIND_TEST(mapping, v.kind == TPL_DICT)
 KIND_TEST(sequence, v.kind == TPL_UNDEFINED || v.kind == TPL_STR || v.kind == TPL_LIST ||
                         v.kind == TPL_TUPLE || v.kind == TPL_DICT || v.kind == TPL_RANGE)
-KIND_TEST(iterable, v.kind == TPL_UNDEFINED || (v.kind >= TPL_STR && v.kind <= TPL_ITER) ||
-                        v.kind == TPL_LOOP)
+KIND_TEST(iterable, tpl_is_iterable(v))
 KIND_TEST(callable, v.kind == TPL_UNDEFINED || v.kind == TPL_LOOP || v.kind == TPL_MACRO ||
                         v.kind == TPL_FUNCTION || v.kind == TPL_METHOD || v.kind == TPL_JOINER)
 KIND_TEST(escaped, false)
-KIND_TEST(filter, v.kind == TPL_STR && tpl_find_filter(v.u.s))
-KIND_TEST(test, v.kind == TPL_STR && tpl_find_test(v.u.s))
+
+/* Jinja2 looks the name up in a dict, which refuses lists. */
+static tn_status test_filter(tpl_env *e, const tpl_call *c, tpl_value *out)
+{
+    TN_TRY(tpl_need_hashable(e, c->self));
+    return give(out, c->self.kind == TPL_STR && tpl_find_filter(c->self.u.s));
+}
+
+static tn_status test_test(tpl_env *e, const tpl_call *c, tpl_value *out)
+{
+    TN_TRY(tpl_need_hashable(e, c->self));
+    return give(out, c->self.kind == TPL_STR && tpl_find_test(c->self.u.s));
+}
 
 static tn_status is_case(tpl_env *e, const tpl_call *c, bool upper, tpl_value *out)
 {

@@ -129,6 +129,21 @@ tn_status tpl_list_new(tpl_env *e, uint8_t kind, const tpl_value *items, size_t 
     return TN_OK;
 }
 
+tn_status tpl_iter_new(tpl_env *e, tn_status status, const tpl_value *items, size_t n,
+                       tpl_value *out)
+{
+    tn_error *text;
+    if (status == TN_NO_MEMORY || e->steps_left == 0)
+        return status;
+    TN_TRY(tpl_alloc(e, 1, sizeof *text, &text));
+    if (status && e->err)
+        *text = *e->err;
+    TN_TRY(tpl_list_new(e, TPL_ITER, items, n, out));
+    out->u.iter->failure = status;
+    out->u.iter->failure_text = text;
+    return TN_OK;
+}
+
 tn_status tpl_pair_new(tpl_env *e, tpl_value a, tpl_value b, tpl_value *out)
 {
     tpl_value *items;
@@ -175,8 +190,17 @@ bool tpl_hashable(tpl_value v)
         return true;
     for (size_t i = 0; i < v.u.list->n; i++)
         if (v.u.list->item[i].kind == TPL_TUPLE || !tpl_hashable(v.u.list->item[i]))
-            return false; /* tuples in tuples: none was seen in use, and no recursion is needed */
+            return false;
     return true;
+}
+
+tn_status tpl_need_hashable(tpl_env *e, tpl_value v)
+{
+    if (tpl_hashable(v))
+        return TN_OK;
+    if (v.kind == TPL_TUPLE)
+        return tpl_unsupported(e, "a tuple that holds tuples, lists or dicts as a key");
+    return tpl_fail(e, "unhashable type: '%s'", tpl_type_name(v));
 }
 
 tn_status tpl_dict_new(tpl_env *e, tpl_dict **out)
@@ -186,8 +210,7 @@ tn_status tpl_dict_new(tpl_env *e, tpl_dict **out)
 
 static tn_status find_key(tpl_env *e, const tpl_dict *d, tpl_value key, size_t *out)
 {
-    if (!tpl_hashable(key))
-        return tpl_fail(e, "unhashable type: '%s'", tpl_type_name(key));
+    TN_TRY(tpl_need_hashable(e, key));
     TN_TRY(tpl_charge(e, d->n / 16));
     for (*out = 0; *out < d->n; (*out)++) {
         bool equal;
@@ -285,6 +308,12 @@ const char *tpl_type_name(tpl_value v)
 bool tpl_is_int(tpl_value v)
 {
     return v.kind == TPL_BOOL || v.kind == TPL_INT;
+}
+
+bool tpl_is_iterable(tpl_value v)
+{
+    return v.kind == TPL_UNDEFINED || (v.kind >= TPL_STR && v.kind <= TPL_ITER) ||
+           v.kind == TPL_LOOP;
 }
 
 bool tpl_is_number(tpl_value v)
@@ -408,6 +437,11 @@ static tn_status iterate_view(tpl_env *e, const tpl_view *view, tpl_value *items
 
 static tn_status iterate_iter(tpl_env *e, tpl_iter *iter, tpl_list *out)
 {
+    if (iter->failure) {
+        if (e->err)
+            *e->err = *iter->failure_text;
+        return iter->failure;
+    }
     if (iter->state == TPL_ITER_PARTLY)
         return tpl_unsupported(
             e, "a generator that was read in part is used again; make it a list first, with |list");

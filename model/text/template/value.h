@@ -98,6 +98,8 @@ enum { TPL_ITER_FRESH, TPL_ITER_PARTLY, TPL_ITER_DONE };
 typedef struct tpl_iter {
     tpl_list items;
     int32_t state;
+    tn_status failure; /* what reading behind the items ends with, and its text */
+    const tn_error *failure_text;
 } tpl_iter;
 
 typedef struct tpl_namespace {
@@ -166,6 +168,10 @@ tn_status tpl_str_take(tpl_env *e, tn_strbuf *b, tpl_value *out) TN_MUST_USE;
 /** kind LIST, TUPLE or ITER over n items that stay where they are. */
 tn_status tpl_list_new(tpl_env *e, uint8_t kind, const tpl_value *items, size_t n,
                        tpl_value *out) TN_MUST_USE;
+/** A generator that gives n items and then, when status is an error, fails so: Jinja2 runs the body
+ * of a generator only when it is read. */
+tn_status tpl_iter_new(tpl_env *e, tn_status status, const tpl_value *items, size_t n,
+                       tpl_value *out) TN_MUST_USE;
 tn_status tpl_pair_new(tpl_env *e, tpl_value a, tpl_value b, tpl_value *out) TN_MUST_USE;
 tn_status tpl_undefined_new(tpl_env *e, const char *hint, tpl_value object, tpl_value name,
                             tpl_value *out) TN_MUST_USE;
@@ -178,6 +184,8 @@ tn_status tpl_dict_set(tpl_env *e, tpl_dict *d, tpl_value key, tpl_value value) 
 tn_status tpl_dict_get(tpl_env *e, const tpl_dict *d, tpl_value key, tpl_value *out) TN_MUST_USE;
 tpl_value tpl_dict_find(const tpl_dict *d, const char *key, size_t n);
 bool tpl_hashable(tpl_value v);
+/** An error when v cannot be a key. */
+tn_status tpl_need_hashable(tpl_env *e, tpl_value v) TN_MUST_USE;
 
 /* A list under construction. */
 typedef struct tpl_items {
@@ -191,7 +199,8 @@ tn_status tpl_items_add(tpl_env *e, tpl_items *items, tpl_value v) TN_MUST_USE;
 /** "str", "dict", "NoneType": Python's name of the type. */
 const char *tpl_type_name(tpl_value v);
 bool tpl_is_number(tpl_value v); /* bool, int, float */
-bool tpl_is_int(tpl_value v);    /* bool, int */
+bool tpl_is_iterable(tpl_value v);
+bool tpl_is_int(tpl_value v); /* bool, int */
 double tpl_as_double(tpl_value v);
 bool tpl_truth(tpl_value v);
 /** len(v); an error when it has none. */
