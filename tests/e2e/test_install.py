@@ -138,3 +138,52 @@ def test_destdir_goes_before_the_prefix_and_into_no_file(prefix, tmp_path):
     staged = tmp_path / "usr"
     assert {p.relative_to(staged) for p in staged.rglob("*")} == {p.relative_to(prefix) for p in prefix.rglob("*")}
     assert os.fsencode(tmp_path) not in (staged / "lib/pkgconfig/tenon.pc").read_bytes()
+
+
+def test_every_command_has_a_whole_man_page_that_renders_without_a_warning(prefix, tenon):
+    pages = {p.stem: p for p in (prefix / "share/man/man1").iterdir()}
+    commands = re.findall(r"^  ([a-z]+) ", tenon("help").stdout.decode(), re.MULTILINE)
+    assert set(pages) == {"tenon", *(f"tenon-{c}" for c in commands)} and len(commands) > 5
+    for name, page in pages.items():
+        done = subprocess.run(["groff", "-man", "-ww", "-Tutf8", "-P-cbou", page], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stderr == "", name
+        heads = re.findall(r"^[A-Z][A-Z ]+$", done.stdout, re.MULTILINE)
+        assert {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"} <= set(heads), name
+        example = done.stdout.partition("\nEXAMPLES\n")[2].partition("\nSEE ALSO\n")[0]
+        assert name.replace("-", " ") in example, f"{name} has no example"
+    for option in re.findall(r"--([a-z][a-z-]+)", tenon("run", "--help").stdout.decode()):
+        assert "\\-\\-" + option.replace("-", "\\-") in pages["tenon-run"].read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def complete(prefix, tmp_path):
+    """What bash would offer behind the words, the last of which is being written."""
+    for name in ("a.yaml", "b.gguf", "c d.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub").mkdir()
+    script = (f'. {prefix / "share/bash-completion/completions/tenon"}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))\n'
+              '$(complete -p tenon | sed "s/.*-F \\([^ ]*\\) .*/\\1/")\nprintf "%s\\n" "${COMPREPLY[@]}"')
+    return lambda *words: set(run("bash", "--norc", "-c", script, "bash", "tenon", *words, cwd=tmp_path).split("\n")) - {""}
+
+
+def test_bash_completes_commands_and_options(complete, tenon):
+    assert complete("in") == {"inspect"} and {"run", "chat", "help"} <= complete("")
+    assert complete("help", "ex") == {"explain"}
+    assert complete("run", "--top") == {"--top-k", "--top-p", "--top-logits"}
+    offered = complete("explain", "--")
+    assert offered == {f"--{o}" for o in re.findall(r"--([a-z][a-z-]+) ", tenon("explain", "--help").stdout.decode().partition("options:")[2])}
+
+
+def test_bash_completes_the_values_of_options(complete):
+    assert complete("run", "--profile", "") == {"a.yaml", "sub"} and complete("run", "--model", "") == {"b.gguf", "sub"}
+    assert complete("run", "--file", "c") == {"c d.txt"} and complete("run", "--plugin-dir", "") == {"sub"}
+    assert complete("run", "--file", "=", "c") == {"c d.txt"} and complete("run", "--profile", "=") == {"a.yaml", "sub"}
+    assert complete("inspect", "b") == {"b.gguf"} and complete("bench", "a") == {"a.yaml"}
+    assert complete("run", "--seed", "") == complete("run", "-n", "") == complete("run", "") == set()
+
+
+def test_bash_completes_keys_and_choices_of_a_profile(complete):
+    assert complete("run", "--set", "kv.f") == {"kv.format="} and "generate.temperature=" in complete("run", "--set", "")
+    assert complete("run", "--set", "kv.format", "=") == {"f32", "f16", "i8", "i8-static"}
+    assert complete("run", "--set", "kv.format", "=", "i") == complete("run", "--set", "=", "kv.format", "=", "i") == {"i8", "i8-static"}
+    assert complete("run", "--set", "kv.prefix_cache", "=", "t") == {"true"}
