@@ -15,6 +15,8 @@ endif()
 add_library(tenon_flags INTERFACE)
 target_compile_definitions(tenon_flags INTERFACE _POSIX_C_SOURCE=200809L)
 target_include_directories(tenon_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
+# Messages and debug information name files from the root of the repository, wherever it lies.
+target_compile_options(tenon_flags INTERFACE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # A fused multiply-add rounds once where the C text rounds twice: off everywhere, so that one source has one meaning.
 target_compile_options(tenon_flags INTERFACE -ffp-contract=off)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
@@ -44,11 +46,15 @@ function(tenon_library name)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Wconversion -Wno-sign-conversion>)
 endfunction()
 
-# tenon_plugin(NAME sources... [OUTPUT dir]): NAME.so with one exported symbol, no lib prefix. Those without OUTPUT are for users:
-# the target tenon_plugins builds them all.
+# tenon_plugin(NAME sources... [OUTPUT dir] [EXAMPLE]): NAME.so with one exported symbol, no lib prefix. Those without OUTPUT are
+# for users: the target tenon_plugins builds them all, and they are installed, but for examples.
 add_custom_target(tenon_plugins)
 function(tenon_plugin name)
-    cmake_parse_arguments(arg "" "OUTPUT" "DEPS" ${ARGN})
+    cmake_parse_arguments(arg "EXAMPLE" "OUTPUT" "DEPS" ${ARGN})
+    set(is_installed ON)
+    if(arg_OUTPUT OR arg_EXAMPLE)
+        set(is_installed OFF)
+    endif()
     if(NOT arg_OUTPUT)
         set(arg_OUTPUT ${TENON_PLUGIN_OUTPUT_DIRECTORY})
         add_dependencies(tenon_plugins ${name})
@@ -59,6 +65,9 @@ function(tenon_plugin name)
     target_link_options(${name} PRIVATE -Wl,--exclude-libs,ALL -Wl,-Bsymbolic)
     if(NOT TENON_SANITIZE)
         target_link_options(${name} PRIVATE -Wl,--no-undefined)
+    endif()
+    if(is_installed)
+        install(TARGETS ${name} LIBRARY DESTINATION ${TENON_PLUGIN_DIRECTORY})
     endif()
 endfunction()
 

@@ -148,5 +148,9 @@ const char *tn_profile_where(const tn_profile *profile, const char *key);
 
 /** Append docs/profile.md, made from the table. */
 void tn_profile_write_docs(tn_strbuf *out);
+/** For the completion of shells: the keys that --set takes, with a space behind each, and a case of
+ * a shell for each key that has choices: "kv.format) values="f32 f16" ;;". */
+void tn_profile_write_keys(tn_strbuf *out);
+void tn_profile_write_choices(tn_strbuf *out);
 
 #endif

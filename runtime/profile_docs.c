@@ -108,3 +108,29 @@ void tn_profile_write_docs(tn_strbuf *out)
         write_section(out, &tn_profile_keys[i]);
     }
 }
+
+/* Keys inside the maps of a list cannot be set one by one. */
+static bool can_be_set(const tn_profile_key *key)
+{
+    return key->type != TN_KEY_SECTION && key->type != TN_KEY_EXTENDS && !strchr(key->path, '[');
+}
+
+void tn_profile_write_keys(tn_strbuf *out)
+{
+    for (size_t i = 0; i < tn_profile_n_keys; i++)
+        if (can_be_set(&tn_profile_keys[i]))
+            tn_strbuf_printf(out, "%s ", tn_profile_keys[i].path);
+}
+
+void tn_profile_write_choices(tn_strbuf *out)
+{
+    for (size_t i = 0; i < tn_profile_n_keys; i++) {
+        const tn_profile_key *key = &tn_profile_keys[i];
+        if (!can_be_set(key) || (!key->allowed && key->type != TN_KEY_BOOL))
+            continue;
+        tn_strbuf_printf(out, "      %s) values=\"%s", key->path, key->allowed ? "" : "true false");
+        for (size_t k = 0; key->allowed && key->allowed[k]; k++)
+            tn_strbuf_printf(out, "%s ", key->allowed[k]);
+        tn_strbuf_puts(out, "\" ;;\n");
+    }
+}

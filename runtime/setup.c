@@ -9,32 +9,11 @@
 #include "runtime/kv_params.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Rows of logits computed at once; the executor slices above it. */
 enum { MAX_ROWS = 64 };
-
-/* ../lib/tenon/plugins beside the running program's bin/. */
-static tn_status default_plugin_dir(char **out_dir, tn_error *err)
-{
-    char program[PATH_MAX];
-    *out_dir = NULL;
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0)
-        return tn_fail(err, TN_INVALID, "cannot find the program's own path; give --plugin-dir");
-    program[n] = 0;
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(program, '/');
-        if (slash)
-            *slash = 0;
-    }
-    tn_strbuf dir = TN_STRBUF(2 * PATH_MAX);
-    tn_strbuf_printf(&dir, "%s/lib/tenon/plugins", program);
-    *out_dir = tn_strbuf_take(&dir);
-    return *out_dir ? TN_OK : tn_fail_memory(err, "the plugin directory");
-}
 
 /* A path of the command line is relative to the working directory; plugins are never looked up
  * there by name. */
@@ -57,7 +36,8 @@ static tn_status absolute_path(const char *path, char **out, tn_error *err)
 
 tn_status tn_setup_plugin_dir(tn_setup *s, const char *dir, tn_error *err)
 {
-    return dir ? absolute_path(dir, &s->plugin_dir, err) : default_plugin_dir(&s->plugin_dir, err);
+    return dir ? absolute_path(dir, &s->plugin_dir, err)
+               : tn_default_plugin_dir(&s->plugin_dir, err);
 }
 
 /* ---- plugins ---- */

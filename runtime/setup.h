@@ -38,8 +38,7 @@ typedef struct tn_setup {
 tn_status tn_setup_open(tn_setup *setup, const tn_open_args *args, tn_error *err) TN_MUST_USE;
 void tn_setup_close(tn_setup *setup);
 
-/** Set setup->plugin_dir: `dir` made absolute, or ../lib/tenon/plugins beside the running program
- * when it is NULL. */
+/** Set setup->plugin_dir: `dir` made absolute, or tn_default_plugin_dir when it is NULL. */
 tn_status tn_setup_plugin_dir(tn_setup *setup, const char *dir, tn_error *err) TN_MUST_USE;
 /** Load only the plugins of the profile (for `tenon plugins`); setup->profile must be set. */
 tn_status tn_setup_plugins(tn_setup *setup, const char *plugin_dir, tn_error *err) TN_MUST_USE;
@@ -65,8 +64,8 @@ tn_status tn_setup_memory_need(const tn_setup *setup, tn_memory_need *out,
 tn_status tn_setup_engine_args(const tn_setup *setup, tn_engine_args *out,
                                tn_error *err) TN_MUST_USE;
 
-/** Directory of the plugins when none is given: ../lib/tenon/plugins beside the running program
- * (tn_free). */
+/** Directory of the plugins when none is given: lib/tenon/plugins of the tree that holds this code,
+ * be it bin/tenon or libtenon.so (tn_free). */
 tn_status tn_default_plugin_dir(char **out_dir, tn_error *err) TN_MUST_USE;
 
 #endif

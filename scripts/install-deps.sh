@@ -4,7 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(
-    build-essential cmake ninja-build pkg-config binutils file
+    build-essential cmake ninja-build pkg-config binutils file groff-base
     libyaml-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libjansson-dev libedit-dev libmicrohttpd-dev
     libcmocka-dev clang python3 python3-venv python3-pip
 )

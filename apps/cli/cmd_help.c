@@ -18,7 +18,7 @@ int tn_cmd_help(const tn_cli_options *options)
                                 &err);
     }
     if (options->man)
-        tn_cli_write_man(&text);
+        tn_cli_write_man(command, &text);
     else if (options->bash_completion)
         tn_cli_write_bash_completion(&text);
     else

@@ -19,7 +19,7 @@ const tn_cli_command *tn_cli_find_command(const char *name)
 }
 
 /* `commands` holds the names with a space on each side. */
-static bool applies(const tn_cli_option *option, const tn_cli_command *command)
+bool tn_cli_applies(const tn_cli_option *option, const tn_cli_command *command)
 {
     if (!option->commands)
         return true;
@@ -33,7 +33,7 @@ static bool applies(const tn_cli_option *option, const tn_cli_command *command)
 static const tn_cli_option *find_long(const tn_cli_command *command, const char *name, size_t n)
 {
     for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-        if (applies(o, command) && strlen(o->name) == n && memcmp(o->name, name, n) == 0)
+        if (tn_cli_applies(o, command) && strlen(o->name) == n && memcmp(o->name, name, n) == 0)
             return o;
     return NULL;
 }
@@ -41,7 +41,7 @@ static const tn_cli_option *find_long(const tn_cli_command *command, const char 
 static const tn_cli_option *find_short(const tn_cli_command *command, char letter)
 {
     for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-        if (applies(o, command) && o->letter && o->letter == letter)
+        if (tn_cli_applies(o, command) && o->letter && o->letter == letter)
             return o;
     return NULL;
 }
@@ -51,7 +51,7 @@ static tn_status unknown_option(const tn_cli_command *command, const char *word,
     const char *names[MAX_NAMES];
     int n = 0;
     for (const tn_cli_option *o = tn_cli_option_table; o->name && n < MAX_NAMES - 1; o++)
-        if (applies(o, command))
+        if (tn_cli_applies(o, command))
             names[n++] = o->name;
     names[n] = NULL;
     char name[64];
@@ -281,7 +281,7 @@ static void write_command_help(const tn_cli_command *command, tn_strbuf *out)
     tn_strbuf_printf(out, "usage: tenon %s [OPTION]...%s%s\n\n%s\n\noptions:\n", command->name,
                      *command->words ? " " : "", command->words, command->text);
     for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-        if (applies(o, command) && o->commands)
+        if (tn_cli_applies(o, command) && o->commands)
             write_option(o, out);
     for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
         if (!o->commands)
@@ -299,59 +299,4 @@ void tn_cli_write_help(const tn_cli_command *command, tn_strbuf *out)
         tn_strbuf_printf(out, "  %-10s %s\n", c->name, c->text);
     tn_strbuf_puts(out, "\ntenon COMMAND --help shows the options of a command.\n"
                         "Exit status: 0 done, 1 failed, 2 wrong usage or bad input.\n");
-}
-
-static void write_man_option(const tn_cli_option *o, tn_strbuf *out)
-{
-    tn_strbuf_puts(out, ".TP\n");
-    if (o->letter)
-        tn_strbuf_printf(out, "\\fB\\-%c\\fR, ", o->letter);
-    tn_strbuf_printf(out, "\\fB\\-\\-%s\\fR", o->name);
-    if (o->value)
-        tn_strbuf_printf(out, " \\fI%s\\fR", o->value);
-    tn_strbuf_printf(out, "\n%s.\n", o->text);
-}
-
-void tn_cli_write_man(tn_strbuf *out)
-{
-    tn_strbuf_puts(out, ".TH TENON 1\n.SH NAME\ntenon \\- run language models through backend "
-                        "plugins\n.SH SYNOPSIS\n"
-                        ".B tenon\n.I COMMAND\n[\\fIOPTION\\fR]...\n.SH COMMANDS\n");
-    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
-        tn_strbuf_printf(out, ".TP\n\\fB%s\\fR %s\n%s.\n", c->name, c->words, c->text);
-    tn_strbuf_puts(out, ".SH OPTIONS OF EVERY COMMAND\n");
-    for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-        if (!o->commands)
-            write_man_option(o, out);
-    for (const tn_cli_command *c = tn_cli_commands; c->name; c++) {
-        tn_strbuf_printf(out, ".SH OPTIONS OF %s\n", c->name);
-        for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-            if (o->commands && applies(o, c))
-                write_man_option(o, out);
-    }
-    tn_strbuf_puts(out,
-                   ".SH EXIT STATUS\n0 done, 1 failed or mismatch, 2 wrong usage or bad input.\n");
-}
-
-void tn_cli_write_bash_completion(tn_strbuf *out)
-{
-    tn_strbuf_puts(out,
-                   "# bash completion for tenon, made by tenon help --bash-completion\n_tenon() {\n"
-                   "  local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=\n"
-                   "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    words=\"");
-    for (const tn_cli_command *c = tn_cli_commands; c->name; c++)
-        tn_strbuf_printf(out, "%s ", c->name);
-    tn_strbuf_puts(out,
-                   "\"\n  elif [ \"${word#-}\" != \"$word\" ]; then\n    case \"$command\" in\n");
-    for (const tn_cli_command *c = tn_cli_commands; c->name; c++) {
-        tn_strbuf_printf(out, "    %s) words=\"", c->name);
-        for (const tn_cli_option *o = tn_cli_option_table; o->name; o++)
-            if (applies(o, c))
-                tn_strbuf_printf(out, "--%s ", o->name);
-        tn_strbuf_puts(out, "\" ;;\n");
-    }
-    tn_strbuf_puts(out, "    esac\n  fi\n  if [ -n \"$words\" ]; then\n"
-                        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n  else\n"
-                        "    mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n  fi\n}\n"
-                        "complete -o filenames -F _tenon tenon\n");
 }

@@ -108,13 +108,14 @@ extern const tn_cli_command tn_cli_commands[];
 extern const tn_cli_option tn_cli_option_table[];
 
 const tn_cli_command *tn_cli_find_command(const char *name);
+bool tn_cli_applies(const tn_cli_option *option, const tn_cli_command *command);
 /** argv[1..] after the command's name. TN_INVALID with one line for wrong usage. */
 tn_status tn_cli_parse(const tn_cli_command *command, int argc, char **argv, tn_cli_options *out,
                        tn_error *err) TN_MUST_USE;
 
 /** Texts made from the tables. command NULL: the program as a whole. */
 void tn_cli_write_help(const tn_cli_command *command, tn_strbuf *out);
-void tn_cli_write_man(tn_strbuf *out);
+void tn_cli_write_man(const tn_cli_command *command, tn_strbuf *out);
 void tn_cli_write_bash_completion(tn_strbuf *out);
 
 #endif

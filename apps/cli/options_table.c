@@ -86,7 +86,7 @@ const tn_cli_option tn_cli_option_table[] = {
     { "csv", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(csv), 0, "print CSV in place of a Markdown table" },
     { "svg", 0, TN_CLI_STRING, "FILE", " bench ", 0, 0, FIELD(svg), 0, "also draw the results as bars into FILE" },
 
-    { "man", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(man), 0, "print the man page (roff)" },
+    { "man", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(man), 0, "print the man page of the program, or of COMMAND (roff)" },
     { "bash-completion", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(bash_completion), 0, "print the completion for bash" },
     { NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, NULL },
 };

@@ -47,7 +47,7 @@ typedef struct tn_open_args {
     const char *profile;    /* YAML file; NULL: the default profile of this machine, with `model` */
     const char *model;      /* GGUF file; overrides the profile's; NULL: as the profile says */
     const char *const *set; /* [n_sets] "key.path=value", applied in order */
-    const char *plugin_dir; /* NULL: lib/tenon/plugins beside the program's bin/ */
+    const char *plugin_dir; /* NULL: lib/tenon/plugins beside bin/tenon or lib/libtenon.so */
     /* Bytes of the model file packed so far, of all; may be NULL. Called on the opening thread. */
     void (*on_load)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
     void *ctx;

@@ -125,9 +125,9 @@ def test_every_command_has_help(tenon, command):
 
 
 def test_man_page_and_completion_know_every_option(tenon):
-    man, bash = (tenon("help", flag).stdout.decode() for flag in ("--man", "--bash-completion"))
+    man, bash = (tenon("help", *words).stdout.decode().replace(r"\-", "-") for words in (("run", "--man"), ("--bash-completion",)))
     for option in re.findall(r"--([a-z][a-z-]+)", tenon("run", "--help").stdout.decode()):
-        assert rf"\-\-{option}" in man and f"--{option}" in bash
+        assert f"--{option}" in man and f"--{option}" in bash
     subprocess.run(["bash", "-n"], input=bash.encode(), check=True)
 
 

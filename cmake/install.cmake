@@ -1,0 +1,28 @@
+# cmake --install: the program, libtenon.so, the plugins (tenon_plugin installs each), headers, and what others need to find
+# them. Everything is found from where it lies, so an installed tree may be moved.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS tenon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS tenon_shared EXPORT tenon LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/tenon/tenon.h include/tenon/plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tenon)
+
+# Relative to the .pc file, for whatever directory libraries go to.
+set(pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(cmake/tenon.pc.in ${CMAKE_BINARY_DIR}/cmake/tenon.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/cmake/tenon.pc DESTINATION ${pc_dir})
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tenon)
+install(EXPORT tenon NAMESPACE tenon:: FILE tenonConfig.cmake DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/cmake/tenonConfigVersion.cmake COMPATIBILITY SameMajorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/cmake/tenonConfigVersion.cmake DESTINATION ${package_dir})
+
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES ${CMAKE_BINARY_DIR}/share/bash-completion/completions/tenon
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/tenon)
+# The links of the documents hold: the README lies above docs/, and the plugin to start from is there.
+set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/tenon)
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${doc_dir})
+install(DIRECTORY docs DESTINATION ${doc_dir} FILES_MATCHING PATTERN "*.md")
+install(FILES plugins/template/template.c DESTINATION ${doc_dir}/plugins/template)
