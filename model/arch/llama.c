@@ -39,7 +39,7 @@ static tn_rope rope_of(const tn_model_desc *d)
                       .qk_norm = d->qk_norm,
                       .qk_eps = d->norm_eps,
                       .qk_offset = d->norm_offset,
-                      .mscale = tn_rope_mscale(&d->rope) };
+                      .mscale = tn_rope_mscale(&d->rope, d->max_length) };
 }
 
 static tn_attention attention_of(const tn_model_desc *d)
