@@ -3,39 +3,19 @@
 import base64
 import itertools
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy
 import pytest
 
-HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE / "hf"))
-import checkpoint  # noqa: E402
-import models  # noqa: E402
+from hf_support import HERE, assert_near, run
+import checkpoint
+import models
 
-BUILD = pathlib.Path(os.environ.get("TENON_BUILD", HERE.parents[1] / "build/release")).resolve()
 GOLDENS = json.loads((HERE / "hf/goldens.json").read_text(encoding="utf-8"))
 
 
 def golden(name):
     return numpy.frombuffer(base64.b64decode(GOLDENS[name]), "<f4").reshape(models.N_IDS, -1)
-
-
-def run(model, ids, *sets):
-    done = subprocess.run([BUILD / "bin/prompt_logits", BUILD / "lib/tenon/plugins", model, ",".join(map(str, ids)), "kv.format=f32",
-                           f"context.length={len(ids)}", *sets], capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return numpy.frombuffer(done.stdout, "=f4").reshape(len(ids), -1)
-
-
-def assert_near(got, want, tolerance):
-    """Relative to the largest logit of the position. Returns the largest difference."""
-    worst = (abs(got - want).max(axis=1) / abs(want).max(axis=1)).max()
-    assert worst <= tolerance, f"differs by {worst:.3g}, {tolerance} is allowed"
-    return worst
 
 
 def test_every_model_has_a_golden():

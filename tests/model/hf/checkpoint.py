@@ -93,6 +93,19 @@ def internlm2(config, named):
     return out
 
 
+TYPE_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "uint8": "U8"}
+
+
+def raw(tensors):
+    """A safetensors file of {name: (dtype name, shape, bytes)}: for types that numpy has not, and for files that are wrong."""
+    header, at = {}, 0
+    for name, (kind, shape, data) in tensors.items():
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + b"".join(data for _, _, data in tensors.values())
+
+
 def write(directory, config, values, shards=1, others=None):
     """The directory with config.json, `values` in as many safetensors files, and `others` {name: object or bytes}."""
     directory.mkdir(parents=True, exist_ok=True)
