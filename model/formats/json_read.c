@@ -4,6 +4,7 @@
 #include "model/formats/printable.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,31 +13,45 @@ enum { SHOWN_BYTES = 48 };
 
 /* ---- parse ---- */
 
-/* Nesting and number of values, before the parser sees the text; what is no JSON is left to it. */
+/* A text as the limits see it. */
+typedef struct scan {
+    size_t n_values, n_strings, string_start;
+    int32_t depth;
+    bool in_string;
+} scan;
+
+/* One byte; returns what is too much, or NULL. */
+static const char *scan_byte(scan *s, char c, size_t at, size_t max_values)
+{
+    if (c == '"') {
+        s->in_string = !s->in_string;
+        s->n_strings += s->in_string ? 0 : at - s->string_start;
+        s->string_start = at;
+        return s->n_strings > TN_JSON_MAX_STRINGS_BYTES ? "more text than is read" : NULL;
+    }
+    if (s->in_string)
+        return at - s->string_start > TN_JSON_MAX_STRING_BYTES ? "a longer string than is read"
+                                                               : NULL;
+    s->depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+    s->n_values += c == '{' || c == '[' || c == ',';
+    if (s->depth > TN_JSON_MAX_DEPTH)
+        return "objects and arrays that are nested deeper than is read";
+    return s->n_values > max_values ? "more values than are read" : NULL;
+}
+
+/* Limits, before the parser sees the text; what is no JSON is left to it. */
 static tn_status check_limits(const char *text, size_t n, size_t max_values, tn_error *err)
 {
-    size_t n_values = 1;
-    int32_t depth = 0;
-    bool in_string = false;
+    scan s = { .n_values = 1 };
     for (size_t i = 0; i < n; i++) {
-        const char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-            continue;
-        }
-        in_string = c == '"';
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-        n_values += c == '{' || c == '[' || c == ',';
-        if (depth > TN_JSON_MAX_DEPTH)
+        const char *excess = scan_byte(&s, text[i], i, max_values);
+        if (excess)
             return tn_fail(err, TN_INVALID,
-                           "byte %zu: objects and arrays are nested more than %d deep", i,
-                           TN_JSON_MAX_DEPTH);
-        if (n_values > max_values)
-            return tn_fail(err, TN_INVALID, "byte %zu: more than %zu values, which is not read", i,
-                           max_values);
+                           "byte %zu: %s (%d deep, %zu values, strings of %d bytes, %d in all)", i,
+                           excess, TN_JSON_MAX_DEPTH, max_values, TN_JSON_MAX_STRING_BYTES,
+                           TN_JSON_MAX_STRINGS_BYTES);
+        if (s.in_string && text[i] == '\\')
+            i++;
     }
     return TN_OK;
 }

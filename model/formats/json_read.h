@@ -21,6 +21,8 @@ enum {
     TN_JSON_MAX_DEPTH = 32,
     TN_JSON_MAX_VALUES = 1 << 17, /* of a file: objects, arrays and what is in them */
     TN_JSON_MAX_FILE_BYTES = 16 << 20,
+    TN_JSON_MAX_STRING_BYTES = 4 << 20,
+    TN_JSON_MAX_STRINGS_BYTES = 16 << 20, /* all of a text */
 };
 
 /** text[0, n) as one object of at most max_values values. Numbers are read as the text has them:
