@@ -36,31 +36,34 @@ static void make_printable(tn_error *err)
 
 /* ---- facts ---- */
 
-static tn_status add_facts(tn_model_file *file, const char *prefix, json_t *object, int32_t max,
-                           tn_error *err)
+/* The value as JSON in ASCII; of a string, without its quotes when `bare`. */
+static const char *show(tn_arena *arena, const char *prefix, const json_t *value, bool bare)
+{
+    tn_strbuf text = TN_STRBUF(4 * SHOWN_BYTES);
+    const char *shown = NULL;
+    tn_json_show(value, SHOWN_BYTES, &text);
+    if (bare && text.len > 1)
+        shown =
+            tn_arena_printf(arena, "%s%.*s", prefix, (int)text.len - 2, tn_strbuf_text(&text) + 1);
+    else if (!text.failed)
+        shown = tn_arena_copy(arena, tn_strbuf_text(&text), text.len + 1);
+    tn_strbuf_deinit(&text);
+    return shown;
+}
+
+static tn_status add_facts(tn_model_file *file, const char *prefix, json_t *object, tn_error *err)
 {
     const char *key = NULL;
     json_t *value = NULL;
     json_object_foreach(object, key, value)
     {
-        tn_strbuf text = TN_STRBUF(4 * SHOWN_BYTES), name = TN_STRBUF(4 * SHOWN_BYTES);
-        tn_model_fact *fact = &file->fact[file->n_facts];
-        json_t *shown_key = json_string(key);
-        if (file->n_facts == max)
-            break;
-        tn_json_show(value, SHOWN_BYTES, &text);
-        tn_json_show(shown_key, SHOWN_BYTES, &name);
-        /* Without the quotes of a JSON string. */
-        fact->key =
-            tn_arena_printf(&file->arena, "%s.%.*s", prefix, name.len > 2 ? (int)name.len - 2 : 0,
-                            tn_strbuf_text(&name) + 1);
-        fact->value = tn_arena_copy(&file->arena, tn_strbuf_text(&text), text.len + 1);
-        tn_strbuf_deinit(&text);
-        tn_strbuf_deinit(&name);
-        json_decref(shown_key);
+        tn_model_fact *fact = &file->fact[file->n_facts++];
+        json_t *name = json_string(key);
+        fact->key = show(&file->arena, prefix, name, true);
+        fact->value = show(&file->arena, "", value, false);
+        json_decref(name);
         if (!fact->key || !fact->value)
             return tn_fail_memory(err, "the list of settings");
-        file->n_facts++;
     }
     return TN_OK;
 }
@@ -71,10 +74,10 @@ static tn_status list_facts(tn_model_file *file, tn_hf_files *files, json_t *con
     TN_TRY(tn_hf_files_json(files, "generation_config.json", &generation, err));
     const size_t n = json_object_size(config) + json_object_size(generation);
     file->fact = tn_arena_alloc(&file->arena, n * sizeof(*file->fact));
-    tn_status st = file->fact ? add_facts(file, "config", config, (int32_t)n, err)
+    tn_status st = file->fact ? add_facts(file, "config.", config, err)
                               : tn_fail_memory(err, "the list of settings");
     if (!st)
-        st = add_facts(file, "generation_config", generation, (int32_t)n, err);
+        st = add_facts(file, "generation_config.", generation, err);
     json_decref(generation);
     return st;
 }
