@@ -94,7 +94,8 @@ static void apply_rope(const tn_profile_rope *from, tn_rope_desc *rope)
         return;
     rope->scaling = from->type;
     rope->factor = from->factor > 0 ? from->factor : 1;
-    rope->freq_factors = NULL;
+    if (from->type != TN_ROPE_SCALING_LONGROPE) /* which can only be the model's */
+        rope->freq_factors = rope->long_factors = NULL;
     if (from->original_length > 0)
         rope->original_length = from->original_length;
     rope->low_freq_factor = from->low_freq_factor > 0 ? from->low_freq_factor : 1;

@@ -20,8 +20,10 @@ typedef struct tn_rope_desc {
     float base;              /* theta, 10000 */
     float factor;            /* scaling factor, 1 = none */
     float low_freq_factor, high_freq_factor;          /* llama3 */
-    float beta_fast, beta_slow, attention_factor;     /* YaRN */
-    const float *freq_factors; /* [rotary_dim / 2] divisors of the inverse frequencies (GGUF rope_freqs.weight), or NULL */
+    float beta_fast, beta_slow, attention_factor;     /* YaRN; longrope has the last */
+    /* [rotary_dim / 2] divisors of the inverse frequencies (GGUF rope_freqs.weight; longrope: short_factor), or NULL; and those of
+     * sequences past original_length (longrope: long_factor), or NULL */
+    const float *freq_factors, *long_factors;
 } tn_rope_desc;
 
 typedef struct tn_model_desc {
@@ -35,6 +37,7 @@ typedef struct tn_model_desc {
     int32_t max_length;    /* trained context, tokens */
     int32_t act;           /* TN_ACT_* of the gated unit */
     int32_t window;        /* sliding window, tokens; 0 = none */
+    int32_t window_layer;  /* the first layer that has it; those before see everything */
     float norm_eps, norm_offset;
     float embed_scale, attn_scale, logit_scale;       /* 0 = default (1, 1/sqrt(head_dim), 1) */
     float residual_scale;  /* 0 = 1; out_scale of the linears that feed the residual stream */

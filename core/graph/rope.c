@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Computed in f64 and rounded once to f32. Formulas: RoFormer (Su et al. 2021) for the frequencies;
- * linear (Chen et al. 2023); dynamic NTK, YaRN (Peng et al. 2023) and llama3 as in Hugging Face
- * transformers, modeling_rope_utils.py.
+ * linear (Chen et al. 2023); dynamic NTK, YaRN (Peng et al. 2023), llama3 and longrope (Ding et
+ * al. 2024) as in Hugging Face transformers, modeling_rope_utils.py.
  */
 #include "core/graph/rope.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 static const double two_pi = 6.283185307179586476925;
 
@@ -81,10 +82,8 @@ static tn_status check(const tn_rope_desc *rope, int32_t max_length, tn_error *e
     if (rope->scaling == TN_ROPE_SCALING_YARN && !(rope->base > 1))
         return tn_fail(err, TN_INVALID, "YaRN rope scaling needs a base above 1, not %g",
                        (double)rope->base);
-    if (rope->scaling < TN_ROPE_SCALING_NONE || rope->scaling > TN_ROPE_SCALING_LLAMA3)
-        return tn_fail(err, TN_UNSUPPORTED,
-                       "longrope scaling is not read by this version; it reads linear, dynamic, "
-                       "yarn and llama3");
+    if (rope->scaling == TN_ROPE_SCALING_LONGROPE && !(rope->freq_factors && rope->long_factors))
+        return tn_fail(err, TN_INVALID, "longrope scaling needs short and long factors");
     return TN_OK;
 }
 
@@ -96,6 +95,8 @@ tn_status tn_rope_inv_freq(const tn_rope_desc *rope, int32_t max_length, int32_t
     const double base = rope->scaling == TN_ROPE_SCALING_DYNAMIC
                             ? dynamic_base(rope, max_length, length)
                             : (double)rope->base;
+    const bool is_long = rope->long_factors && length > trained;
+    const float *factors = is_long ? rope->long_factors : rope->freq_factors;
     for (int32_t i = 0; i < rope->rotary_dim / 2; i++) {
         double freq = pow(base, -2.0 * i / rope->rotary_dim);
         if (rope->scaling == TN_ROPE_SCALING_LINEAR)
@@ -104,8 +105,8 @@ tn_status tn_rope_inv_freq(const tn_rope_desc *rope, int32_t max_length, int32_t
             freq = yarn(rope, trained, i, freq);
         else if (rope->scaling == TN_ROPE_SCALING_LLAMA3)
             freq = llama3(rope, trained, freq);
-        if (rope->freq_factors)
-            freq /= (double)rope->freq_factors[i];
+        if (factors)
+            freq /= (double)factors[i];
         inv_freq[i] = (float)freq;
     }
     return TN_OK;
@@ -113,14 +114,17 @@ tn_status tn_rope_inv_freq(const tn_rope_desc *rope, int32_t max_length, int32_t
 
 int32_t tn_rope_depends_on_length(const tn_rope_desc *rope)
 {
-    return rope->scaling == TN_ROPE_SCALING_DYNAMIC;
+    return rope->scaling == TN_ROPE_SCALING_DYNAMIC || rope->long_factors;
 }
 
-float tn_rope_mscale(const tn_rope_desc *rope)
+float tn_rope_mscale(const tn_rope_desc *rope, int32_t max_length)
 {
-    if (rope->scaling != TN_ROPE_SCALING_YARN)
+    const bool is_long = rope->scaling == TN_ROPE_SCALING_LONGROPE;
+    if (!is_long && rope->scaling != TN_ROPE_SCALING_YARN)
         return 1;
     if (rope->attention_factor > 0)
         return rope->attention_factor;
-    return (float)(0.1 * log((double)rope->factor) + 1.0);
+    const double stretch = log((double)rope->factor);
+    return (float)(is_long ? sqrt(1 + stretch / log(original_length(rope, max_length)))
+                           : 0.1 * stretch + 1);
 }

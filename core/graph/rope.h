@@ -14,6 +14,6 @@ tn_status tn_rope_inv_freq(const tn_rope_desc *rope, int32_t max_length, int32_t
 /** 1 when a sequence's row depends on its length. */
 int32_t tn_rope_depends_on_length(const tn_rope_desc *rope);
 /** Attention factor that multiplies cos and sin (tn_rope.mscale); 1 for most. */
-float tn_rope_mscale(const tn_rope_desc *rope);
+float tn_rope_mscale(const tn_rope_desc *rope, int32_t max_length);
 
 #endif

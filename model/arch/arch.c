@@ -3,18 +3,15 @@
 
 #include <string.h>
 
-static const tn_arch archs[] = {
-    { "llama",
-      "Llama family: RMSNorm, rotary positions, grouped-query attention, gated feed-forward",
-      tn_arch_build_llama },
-};
+static const tn_arch *const archs[] = { &tn_arch_llama,     &tn_arch_mistral, &tn_arch_internlm,
+                                        &tn_arch_internlm2, &tn_arch_qwen2,   &tn_arch_qwen3 };
 enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
 const tn_arch *tn_arch_find(const char *name)
 {
     for (int i = 0; i < N_ARCHS; i++)
-        if (strcmp(archs[i].name, name) == 0)
-            return &archs[i];
+        if (strcmp(archs[i]->name, name) == 0)
+            return archs[i];
     return NULL;
 }
 
@@ -22,7 +19,7 @@ static tn_status unknown(const char *name, tn_error *err)
 {
     tn_strbuf known = TN_STRBUF(1024);
     for (int i = 0; i < N_ARCHS; i++)
-        tn_strbuf_printf(&known, "%s%s", i ? ", " : "", archs[i].name);
+        tn_strbuf_printf(&known, "%s%s", i ? ", " : "", archs[i]->name);
     tn_status status =
         tn_fail(err, TN_UNSUPPORTED, "architecture \"%s\" is not supported; these run: %s", name,
                 tn_strbuf_text(&known));

@@ -26,7 +26,8 @@ const tn_arch *tn_arch_find(const char *name);
 tn_status tn_arch_build(const tn_model_desc *desc, const tn_weight_source *source,
                         int32_t max_layers, tn_graph *out, tn_error *err) TN_MUST_USE;
 
-/* The rows' builders. */
-void tn_arch_build_llama(tn_graph *g, int32_t n_layers);
+/* The rows, each in the file of its name. */
+extern const tn_arch tn_arch_llama, tn_arch_mistral, tn_arch_internlm, tn_arch_internlm2,
+    tn_arch_qwen2, tn_arch_qwen3;
 
 #endif

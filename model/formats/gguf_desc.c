@@ -26,11 +26,15 @@ enum {
 /* What GGUF's converter does to the architectures whose descriptions are checked here. */
 typedef struct convention {
     const char *arch;
-    int32_t pairing, act;
+    int32_t pairing, act, qk_norm;
 } convention;
 static const convention conventions[] = {
     /* convert_hf_to_gguf.py permutes the rows of q and k, so that pairs are neighbours. */
-    { "llama", TN_ROPE_INTERLEAVED, TN_ACT_SILU },
+    { "llama", TN_ROPE_INTERLEAVED, TN_ACT_SILU, 0 },
+    { "internlm2", TN_ROPE_INTERLEAVED, TN_ACT_SILU, 0 },
+    /* The rows are as Hugging Face has them. */
+    { "qwen2", TN_ROPE_HALVES, TN_ACT_SILU, 0 },
+    { "qwen3", TN_ROPE_HALVES, TN_ACT_SILU, 1 },
 };
 
 /* Errors are sticky: the first is kept, reading goes on, so that the description is as full as it
@@ -135,9 +139,18 @@ static void read_sizes(reader *r, tn_model_desc *d)
             r, TN_UNSUPPORTED,
             "%s.attention.value_length %d differs from the key length %d; equal ones are supported",
             r->arch, value_length, d->head_dim);
-    int64_t experts = 0;
+}
+
+/* What some models of an architecture have, and what none that runs may have. */
+static void read_extras(reader *r, tn_model_desc *d)
+{
+    int64_t experts = 0, window = 0; /* 0: none */
     tn_error error;
     keep(r, tn_gguf_int(r->g, key_of(r, "expert_count"), 0, INT32_MAX, &experts, &error), &error);
+    keep(r,
+         tn_gguf_int(r->g, key_of(r, "attention.sliding_window"), 0, MAX_CONTEXT, &window, &error),
+         &error);
+    d->window = (int32_t)window;
     if (experts > 0)
         fail(r, TN_UNSUPPORTED, "%s.expert_count is %d; mixtures of experts are not supported",
              r->arch, (int)experts);
@@ -164,33 +177,51 @@ static void read_scaling_type(reader *r, tn_rope_desc *rope)
          type);
 }
 
-/* rope_freqs.weight: divisors of the inverse frequencies, as the converter makes them of Llama 3's
- * rope scaling. */
-static void read_freq_factors(reader *r, tn_rope_desc *rope)
+/* Divisors of the inverse frequencies, or NULL when there are none. */
+static const float *read_factors(reader *r, const char *name, int32_t n)
 {
-    const tn_gguf_tensor *t = tn_gguf_find_tensor(r->g, "rope_freqs.weight");
+    const tn_gguf_tensor *t = tn_gguf_find_tensor(r->g, name);
     if (!t || r->status)
-        return;
-    if (t->format->block_elements > 1 || t->n_dims != 1 ||
-        t->dim[0] != (uint64_t)rope->rotary_dim / 2) {
+        return NULL;
+    if (t->format->block_elements > 1 || t->n_dims != 1 || t->dim[0] != (uint64_t)n) {
         fail(r, TN_INVALID,
-             "tensor rope_freqs.weight has %" PRIu64
-             " columns of type %s; a vector of %d plain values is needed",
-             t->dim[0], t->format->name, rope->rotary_dim / 2);
-        return;
+             "tensor %s has %" PRIu64 " columns of type %s; a vector of %d plain values is needed",
+             name, t->dim[0], t->format->name, (int)n);
+        return NULL;
     }
-    float *factors = tn_arena_alloc(r->arena, (size_t)t->dim[0] * sizeof(*factors));
+    float *factors = tn_arena_alloc(r->arena, (size_t)n * sizeof(*factors));
     if (!factors) {
         fail(r, TN_NO_MEMORY, "cannot allocate memory for the rope factors");
-        return;
+        return NULL;
     }
-    t->format->decode(t->data, (size_t)t->dim[0], &(tn_row_buffer){ .values = factors });
-    for (uint64_t i = 0; i < t->dim[0]; i++)
+    t->format->decode(t->data, (size_t)n, &(tn_row_buffer){ .values = factors });
+    for (int32_t i = 0; i < n; i++)
         if (!(factors[i] > 0) || !isfinite(factors[i]))
-            fail(r, TN_INVALID,
-                 "tensor rope_freqs.weight: factor %" PRIu64 " is %g; it must be above 0", i,
+            fail(r, TN_INVALID, "tensor %s: factor %d is %g; it must be above 0", name, (int)i,
                  (double)factors[i]);
-    rope->freq_factors = factors;
+    return factors;
+}
+
+/* rope_freqs is what the converter makes of Llama 3's rope scaling, the other two of longrope's;
+ * llama.cpp takes them whatever the type says (llama-graph, get_rope_factors). */
+static void read_all_factors(reader *r, tn_model_desc *d)
+{
+    tn_rope_desc *rope = &d->rope;
+    const int32_t n = rope->rotary_dim / 2;
+    rope->freq_factors = read_factors(r, "rope_freqs.weight", n);
+    const float *longer = read_factors(r, "rope_factors_long.weight", n);
+    const float *shorter = read_factors(r, "rope_factors_short.weight", n);
+    if ((longer == NULL) != (shorter == NULL) && !r->status)
+        fail(r, TN_INVALID,
+             "the file has one of the tensors rope_factors_long.weight and "
+             "rope_factors_short.weight; both are needed");
+    if (!longer || !shorter)
+        return;
+    rope->scaling = TN_ROPE_SCALING_LONGROPE;
+    rope->freq_factors = shorter;
+    rope->long_factors = longer;
+    if (rope->factor == 1.0f && rope->original_length > 0 && d->max_length > rope->original_length)
+        rope->factor = (float)d->max_length / (float)rope->original_length;
 }
 
 static void read_rope(reader *r, tn_model_desc *d)
@@ -216,13 +247,15 @@ static void read_rope(reader *r, tn_model_desc *d)
     get_float(r, "rope.scaling.yarn_beta_slow", &rope->beta_slow);
     float multiplier = 0.0f; /* the file's factor multiplies YaRN's; ours replaces it */
     get_float(r, "rope.scaling.attn_factor", &multiplier);
-    if (multiplier > 0)
+    if (multiplier > 0 && rope->scaling == TN_ROPE_SCALING_LONGROPE)
+        rope->attention_factor = multiplier;
+    else if (multiplier > 0)
         rope->attention_factor = multiplier * (0.1f * logf(rope->factor) + 1.0f);
     if (rope->rotary_dim % 2 || rope->rotary_dim > d->head_dim)
         fail(r, TN_INVALID,
              "%s.rope.dimension_count is %d; an even number up to the head size %d is allowed",
              r->arch, rope->rotary_dim, d->head_dim);
-    read_freq_factors(r, rope);
+    read_all_factors(r, d);
 }
 
 static void read_vocab(reader *r, tn_model_desc *d)
@@ -291,8 +324,10 @@ tn_status tn_gguf_desc(const tn_gguf *g, tn_arena *arena, tn_model_desc *out, tn
             is_checked = true;
             out->rope.pairing = conventions[i].pairing;
             out->act = conventions[i].act;
+            out->qk_norm = conventions[i].qk_norm;
         }
     read_sizes(&r, out);
+    read_extras(&r, out);
     read_rope(&r, out);
     read_vocab(&r, out);
     check(&r, out);

@@ -19,8 +19,8 @@ typedef struct tn_model_fact {
 } tn_model_fact;
 
 /**
- * Open a GGUF file (later: a Hugging Face directory). Reads metadata only; weights stay mapped. One
- * shard of a split model (NAME-00001-of-0000N.gguf) opens all, which must lie beside it.
+ * Open a GGUF file or a Hugging Face directory. Reads metadata only; weights stay mapped. One shard
+ * of a split GGUF (NAME-00001-of-0000N.gguf) opens all, which must lie beside it.
  */
 tn_status tn_model_file_open(const char *path, tn_model_file **out, tn_error *err) TN_MUST_USE;
 void tn_model_file_close(tn_model_file *file);

@@ -30,6 +30,13 @@ static void decode_bf16(const uint8_t *bytes, size_t n_blocks, const tn_row_buff
         out->values[i] = tn_bf16_to_f32(tn_load_u16(bytes + i * 2));
 }
 
+/* Rounded to f32, the widest that canonical rows have. */
+static void decode_f64(const uint8_t *bytes, size_t n_blocks, const tn_row_buffer *out)
+{
+    for (size_t i = 0; i < n_blocks; i++)
+        out->values[i] = (float)tn_load_f64(bytes + i * 8);
+}
+
 /* 16 bytes: low nibbles are elements 0..15, high nibbles 16..31. */
 static void unpack_nibbles(const uint8_t *restrict packed, uint8_t *restrict codes)
 {
@@ -111,6 +118,7 @@ static const tn_weight_format formats[] = {
     { "F32", 0, 1, 4, "f32", 0, 1, decode_f32, tn_encode_f32 },
     { "F16", 1, 1, 2, "f16", 0, 1, decode_f16, tn_encode_f16 },
     { "BF16", 30, 1, 2, "bf16", 0, 1, decode_bf16, tn_encode_bf16 },
+    { "F64", 28, 1, 8, "f32", 0, 1, decode_f64, NULL },
     { "Q8_0", 8, QK, 2 + QK, "q8.g32", QK, 0, decode_q8_0, tn_encode_q8_0 },
     { "Q4_0", 2, QK, 2 + QK / 2, "u4z.g32", QK, 0, decode_q4_0, tn_encode_q4_0 },
     { "Q4_1", 3, QK, 4 + QK / 2, "u4b.g32", QK, 0, decode_q4_1, tn_encode_q4_1 },
@@ -138,7 +146,6 @@ static const tn_weight_format formats[] = {
     { .name = "I16", .ggml_type = 25 },
     { .name = "I32", .ggml_type = 26 },
     { .name = "I64", .ggml_type = 27 },
-    { .name = "F64", .ggml_type = 28 },
     { .name = "IQ1_M", .ggml_type = 29 },
     { .name = "Q4_0_4_4", .ggml_type = 31 },
     { .name = "Q4_0_4_8", .ggml_type = 32 },

@@ -92,9 +92,9 @@ static void yarn_interpolates_low_frequencies_and_scales_attention(void **state)
     assert_near(freq[0], 1);
     assert_near(freq[1], 0.1 / 4 * (1.0 / 3) + 0.1 * (2.0 / 3));
     assert_near(freq[3], 0.001 / 4);
-    assert_near(tn_rope_mscale(&rope), 0.1 * log(4) + 1);
+    assert_near(tn_rope_mscale(&rope, 4096), 0.1 * log(4) + 1);
     rope.attention_factor = 1.5f;
-    assert_near(tn_rope_mscale(&rope), 1.5);
+    assert_near(tn_rope_mscale(&rope, 4096), 1.5);
 }
 
 static void frequency_factors_divide(void **state)
@@ -107,6 +107,26 @@ static void frequency_factors_divide(void **state)
     assert_int_equal(tn_rope_inv_freq(&rope, 128, 64, freq, NULL), TN_OK);
     assert_near(freq[1], 0.05);
     assert_near(freq[3], 0.001 / 8);
+}
+
+static void longrope_takes_its_long_factors_past_the_trained_length(void **state)
+{
+    static const float short_factors[4] = { 1, 1, 2, 2 }, long_factors[4] = { 2, 4, 8, 16 };
+    tn_rope_desc rope = plain;
+    float freq[4];
+    (void)state;
+    rope.scaling = TN_ROPE_SCALING_LONGROPE;
+    rope.factor = 4;
+    rope.original_length = 1024;
+    rope.freq_factors = short_factors;
+    rope.long_factors = long_factors;
+    assert_true(tn_rope_depends_on_length(&rope));
+    assert_int_equal(tn_rope_inv_freq(&rope, 4096, 1024, freq, NULL), TN_OK);
+    assert_near(freq[3], 0.001 / 2);
+    assert_int_equal(tn_rope_inv_freq(&rope, 4096, 1025, freq, NULL), TN_OK);
+    assert_near(freq[0], 1.0 / 2);
+    assert_near(freq[3], 0.001 / 16);
+    assert_near(tn_rope_mscale(&rope, 4096), sqrt(1 + log(4) / log(1024)));
 }
 
 static void senseless_parameters_are_refused(void **state)
@@ -131,7 +151,7 @@ static void senseless_parameters_are_refused(void **state)
     assert_int_equal(tn_rope_inv_freq(&rope, 128, 64, freq, &err), TN_INVALID);
     rope = plain;
     rope.scaling = TN_ROPE_SCALING_LONGROPE;
-    assert_int_equal(tn_rope_inv_freq(&rope, 128, 64, freq, &err), TN_UNSUPPORTED);
+    assert_int_equal(tn_rope_inv_freq(&rope, 128, 64, freq, &err), TN_INVALID);
 }
 
 int main(void)
@@ -143,6 +163,7 @@ int main(void)
         cmocka_unit_test(llama3_keeps_high_frequencies_and_divides_low_ones),
         cmocka_unit_test(yarn_interpolates_low_frequencies_and_scales_attention),
         cmocka_unit_test(frequency_factors_divide),
+        cmocka_unit_test(longrope_takes_its_long_factors_past_the_trained_length),
         cmocka_unit_test(senseless_parameters_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,39 @@ static void qk_norm_stands_before_rope_when_the_description_asks(void **state)
     tn_graph_deinit(&g);
 }
 
+static void the_window_begins_at_its_layer(void **state)
+{
+    tn_model_desc d = desc;
+    fake f = { 0 };
+    tn_graph g;
+    (void)state;
+    d.arch = "mistral";
+    d.window = 7;
+    d.window_layer = 1;
+    assert_int_equal(build(&d, &f, 0, &g, NULL), TN_OK);
+    const tn_attention *first = node_of(&g, "layer.0.attention")->param,
+                       *second = node_of(&g, "layer.1.attention")->param;
+    assert_int_equal(first->window, 0);
+    assert_int_equal(second->window, 7);
+    tn_graph_deinit(&g);
+}
+
+static void a_file_without_what_makes_its_architecture_is_refused(void **state)
+{
+    tn_model_desc qwen2 = desc, qwen3 = desc;
+    fake f = { 0 };
+    tn_graph g;
+    tn_error err = { 0 };
+    (void)state;
+    qwen2.arch = "qwen2";
+    qwen3.arch = "qwen3";
+    assert_int_equal(build(&qwen2, &f, 0, &g, &err), TN_INVALID);
+    assert_string_equal(err.text,
+                        "the model has no tensor blk.0.attn_q.bias, which every qwen2 has");
+    assert_int_equal(build(&qwen3, &f, 0, &g, &err), TN_INVALID);
+    assert_string_equal(err.text, "the model has no norms of q and k, which every qwen3 has");
+}
+
 static void max_layers_cuts_the_model(void **state)
 {
     fake f = { 0 };
@@ -236,7 +269,10 @@ static void what_contradicts_the_description_is_refused_with_the_numbers(void **
         err.text, "tensor blk.0.attn_k.weight is 33 x 64; the model's dimensions make it 32 x 64");
     unknown.arch = "mamba";
     assert_int_equal(build(&unknown, &f, 0, &g, &err), TN_UNSUPPORTED);
-    assert_string_equal(err.text, "architecture \"mamba\" is not supported; these run: llama");
+    assert_string_equal(
+        err.text,
+        "architecture \"mamba\" is not supported; these run: llama, mistral, internlm, internlm2, "
+        "qwen2, qwen3");
 }
 
 static void a_group_that_does_not_divide_the_columns_is_refused(void **state)
@@ -283,6 +319,8 @@ int main(void)
         cmocka_unit_test(biases_are_used_where_the_model_has_them),
         cmocka_unit_test(a_missing_head_is_tied_to_the_embedding),
         cmocka_unit_test(qk_norm_stands_before_rope_when_the_description_asks),
+        cmocka_unit_test(the_window_begins_at_its_layer),
+        cmocka_unit_test(a_file_without_what_makes_its_architecture_is_refused),
         cmocka_unit_test(max_layers_cuts_the_model),
         cmocka_unit_test(what_contradicts_the_description_is_refused_with_the_numbers),
         cmocka_unit_test(a_group_that_does_not_divide_the_columns_is_refused),
