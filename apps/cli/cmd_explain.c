@@ -47,16 +47,43 @@ static json_t *layouts_json(const tn_setup *s)
     return layouts;
 }
 
+/* The edges that have a buffer in a domain. */
+static json_t *edges_json(const tn_graph *graph, const tn_edge_place *place)
+{
+    json_t *edges = json_array();
+    for (int32_t e = 0; e < graph->n_edges; e++)
+        if (place[e].bytes > 0)
+            json_array_append_new(edges, json_pack("{s:s, s:I, s:I}", "edge", graph->edge[e].name,
+                                                   "offset", (json_int_t)place[e].offset, "bytes",
+                                                   (json_int_t)place[e].bytes));
+    return edges;
+}
+
+static json_t *arenas_json(const tn_setup *s, const tn_memory_plan *plan)
+{
+    json_t *arenas = json_array();
+    for (int32_t d = 0; d < s->binding->n_domains; d++)
+        json_array_append_new(
+            arenas, json_pack("{s:s, s:I, s:I, s:o}", "domain", s->binding->device[d].domain->name,
+                              "bytes", (json_int_t)plan->arena_bytes[d], "bytes_without_sharing",
+                              (json_int_t)plan->sum_bytes[d], "edges",
+                              edges_json(&s->graph, plan->place[d])));
+    return arenas;
+}
+
 static tn_status put_json(const tn_setup *s, json_t **out, tn_error *err)
 {
+    tn_memory_plan plan;
     tn_memory_need need;
     TN_TRY(tn_setup_memory_need(s, &need, err));
+    TN_TRY(tn_memory_plan_make(s->binding, false, &plan, err));
     json_t *nodes = json_array();
     for (int32_t i = 0; i < s->binding->n_nodes; i++)
         json_array_append_new(nodes, node_json(&s->binding->node[i]));
-    *out = json_pack("{s:s, s:s, s:o, s:o, s:o}", "model", s->profile->model, "kv_format",
+    *out = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "model", s->profile->model, "kv_format",
                      s->profile->kv.format, "nodes", nodes, "layouts", layouts_json(s), "memory",
-                     tn_cli_memory_json(s, &need));
+                     tn_cli_memory_json(s, &need), "arenas", arenas_json(s, &plan));
+    tn_memory_plan_deinit(&plan);
     return TN_OK;
 }
 

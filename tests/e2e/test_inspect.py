@@ -127,6 +127,16 @@ def test_the_arena_is_listed_edge_by_edge_when_asked_for(tenon, tiny):
         assert "layout" in text and "memory          weights" in text and "B a token" in text
 
 
+def test_explain_places_every_edge_in_an_arena_that_holds_it(tenon, tiny):
+    out = tenon.json("explain", "--model", tiny)
+    arena, = out["arenas"]
+    ends = [e["offset"] + e["bytes"] for e in arena["edges"]]
+    assert arena["domain"] == "host" and max(ends) == arena["bytes"] == out["memory"]["activations"]
+    assert arena["bytes"] < arena["bytes_without_sharing"] == sum(e["bytes"] for e in arena["edges"])
+    packed = [n for n in out["nodes"] if n["weight_bytes"] > 0]
+    assert all(n["layout"].startswith("cpu-ref/") for n in packed) and {n["layout"] for n in packed} <= {u["layout"] for u in out["layouts"]}
+
+
 def test_metadata_only_is_read(tenon, make_model, tmp_path):
     """A file whose tensor data is a hole of 8 GB is inspected at once, in 64 MB of resident memory."""
     model = make_model("--type", "F32", "--seed", "9")
