@@ -20,6 +20,13 @@ def run(model, ids, *sets):
     return numpy.frombuffer(done.stdout, "=f4").reshape(len(ids), -1)
 
 
+def tenon(*args):
+    """What the program prints; it must succeed."""
+    done = subprocess.run([BUILD / "bin/tenon", *map(str, args)], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode()
+
+
 def refused(model):
     """The message with which `tenon run` refuses the model."""
     done = subprocess.run([BUILD / "bin/tenon", "run", "--model", model, "--ids", "1", "-n", "1"], capture_output=True, timeout=60,
