@@ -16,9 +16,9 @@ enum { SHOWN_LINES = 3, SHOWN_COLUMNS = 80 };
 
 static const char *vocab_name(int32_t kind)
 {
-    return kind == TN_VOCAB_BPE   ? "byte-level BPE"
-           : kind == TN_VOCAB_SPM ? "SentencePiece"
-                                  : "none that is known";
+    static const char *const names[] = { "none that is known", "byte-level BPE", "SentencePiece",
+                                         "tokenizer.json", "tokenizer.model" };
+    return kind >= 0 && kind <= TN_VOCAB_SPM_MODEL ? names[kind] : names[TN_VOCAB_NONE];
 }
 
 static const char *scaling_name(int32_t scaling)
@@ -45,7 +45,29 @@ static void put_rope(const tn_model_desc *d, tn_strbuf *out)
         tn_strbuf_printf(out, ", %s scaling by %g", scaling_name(r->scaling), (double)r->factor);
     if (r->original_length)
         tn_strbuf_printf(out, " from %d tokens", (int)r->original_length);
+    if (r->attention_factor > 0)
+        tn_strbuf_printf(out, ", attention by %g", (double)r->attention_factor);
     tn_strbuf_puts(out, r->freq_factors ? ", own frequency factors\n" : "\n");
+}
+
+static void put_attention(const tn_model_desc *d, tn_strbuf *out)
+{
+    if (!d->window && !d->logn_length && !d->qk_norm)
+        return;
+    const char *separator = "attention       ";
+    if (d->window) {
+        tn_strbuf_printf(out, "%swindow of %d tokens", separator, (int)d->window);
+        if (d->window_layer)
+            tn_strbuf_printf(out, " from layer %d on", (int)d->window_layer);
+        separator = ", ";
+    }
+    if (d->logn_length) {
+        tn_strbuf_printf(out, "%slogn past %d tokens", separator, (int)d->logn_length);
+        separator = ", ";
+    }
+    if (d->qk_norm)
+        tn_strbuf_printf(out, "%snorms of q and k", separator);
+    tn_strbuf_puts(out, "\n");
 }
 
 static void put_desc(const tn_inspection *in, tn_strbuf *out)
@@ -64,6 +86,7 @@ static void put_desc(const tn_inspection *in, tn_strbuf *out)
                      (int)d->head_dim, (int)d->vocab);
     tn_strbuf_printf(out, "norm            rms, eps %g\n", (double)d->norm_eps);
     put_rope(d, out);
+    put_attention(d, out);
     tn_strbuf_printf(out, "context         %d tokens\n", (int)d->max_length);
     tn_strbuf_puts(out, "kv per token   ");
     for (int32_t i = 0; i < TN_INSPECT_KV_FORMATS; i++)
@@ -97,23 +120,48 @@ static void put_token(const tn_vocab *v, int32_t id, tn_strbuf *out)
     tn_strbuf_puts(out, "\"");
 }
 
+/* Ids that end a generation: the tokenizer's, or, when there is none, what the files say. */
+static tn_ids stops_of(const tn_inspection *in, int32_t *copy)
+{
+    const int32_t n =
+        in->vocab->n_stops < TN_INSPECT_MAX_STOPS ? in->vocab->n_stops : TN_INSPECT_MAX_STOPS;
+    if (in->tokenizer)
+        return *tn_tokenizer_stop_ids(in->tokenizer);
+    if (n)
+        memcpy(copy, in->vocab->stop, (size_t)n * sizeof *copy);
+    return (tn_ids){ .id = copy, .n = (size_t)n };
+}
+
+/* By its id, or by its text where the files say that alone. */
+static void put_special(const tn_inspection *in, const tn_special_id *special, tn_strbuf *out)
+{
+    tn_strbuf_puts(out, special->name);
+    if (special->id >= 0) {
+        put_token(in->vocab, special->id, out);
+        return;
+    }
+    tn_strbuf_puts(out, " \"");
+    tn_put_printable(out, special->text, strlen(special->text));
+    tn_strbuf_puts(out, "\"");
+}
+
 static void put_ids(const tn_inspection *in, tn_strbuf *out)
 {
-    int32_t n = 0;
+    int32_t n = 0, copy[TN_INSPECT_MAX_STOPS];
     tn_strbuf_puts(out, "special ids    ");
     for (int32_t i = 0; i < TN_INSPECT_SPECIALS; i++) {
-        if (in->special[i].id < 0)
+        if (in->special[i].id < 0 && !in->special[i].text)
             continue;
-        tn_strbuf_printf(out, "%s %s", n++ ? "," : "", in->special[i].name);
-        put_token(in->vocab, in->special[i].id, out);
+        tn_strbuf_puts(out, n++ ? ", " : " ");
+        put_special(in, &in->special[i], out);
     }
     tn_strbuf_puts(out, n ? "\nstop ids       " : " none\nstop ids       ");
-    const tn_ids *stop = in->tokenizer ? tn_tokenizer_stop_ids(in->tokenizer) : &(tn_ids){ 0 };
-    for (size_t i = 0; i < stop->n; i++) {
+    const tn_ids stop = stops_of(in, copy);
+    for (size_t i = 0; i < stop.n; i++) {
         tn_strbuf_puts(out, i ? "," : "");
-        put_token(in->vocab, stop->id[i], out);
+        put_token(in->vocab, stop.id[i], out);
     }
-    tn_strbuf_puts(out, stop->n ? "\n" : " none\n");
+    tn_strbuf_puts(out, stop.n ? "\n" : " none\n");
 }
 
 static void put_tokenizer(const tn_inspection *in, tn_strbuf *out)
@@ -124,8 +172,12 @@ static void put_tokenizer(const tn_inspection *in, tn_strbuf *out)
         tn_strbuf_puts(out, ", pre-tokenizer ");
         tn_put_printable(out, v->pre, strlen(v->pre));
     }
-    tn_strbuf_printf(out, ", %d tokens, %d merges%s%s\n", (int)v->n_tokens, (int)v->n_merges,
-                     v->add_bos ? ", BOS is added" : "", v->add_eos ? ", EOS is added" : "");
+    if (v->source.data)
+        tn_strbuf_printf(out, " of %zu bytes, %d rows of logits", v->source.n, (int)v->n_tokens);
+    else
+        tn_strbuf_printf(out, ", %d tokens, %d merges", (int)v->n_tokens, (int)v->n_merges);
+    tn_strbuf_printf(out, "%s%s\n", v->add_bos > 0 ? ", BOS is added" : "",
+                     v->add_eos > 0 ? ", EOS is added" : "");
     if (!in->tokenizer && v->n_tokens)
         tn_strbuf_printf(out, "text            cannot be used: %s\n", in->tokenizer_error.text);
     if (v->n_tokens)
@@ -212,13 +264,14 @@ static json_t *desc_json(const tn_inspection *in)
                   (int)d->rope.rotary_dim, "pairing", pairing_name(d->rope.pairing), "scaling",
                   scaling_name(d->rope.scaling), "factor", (double)d->rope.factor,
                   "original_length", (int)d->rope.original_length);
-    return json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:o}",
-                     "architecture", d->arch, "supported", tn_arch_find(d->arch) != NULL, "layers",
-                     (int)d->n_layers, "hidden", (int)d->dim, "feed_forward", (int)d->ffn, "heads",
-                     (int)d->heads, "kv_heads", (int)d->kv_heads, "head_dim", (int)d->head_dim,
-                     "vocabulary", (int)d->vocab, "context", (int)d->max_length, "rope_base",
-                     (double)d->rope.base, "norm_eps", (double)d->norm_eps, "rope", rope,
-                     "kv_bytes_per_token", kv);
+    return json_pack(
+        "{s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:i, s:i, s:b, s:o}",
+        "architecture", d->arch, "supported", tn_arch_find(d->arch) != NULL, "layers",
+        (int)d->n_layers, "hidden", (int)d->dim, "feed_forward", (int)d->ffn, "heads",
+        (int)d->heads, "kv_heads", (int)d->kv_heads, "head_dim", (int)d->head_dim, "vocabulary",
+        (int)d->vocab, "context", (int)d->max_length, "rope_base", (double)d->rope.base, "norm_eps",
+        (double)d->norm_eps, "rope", rope, "window", (int)d->window, "logn_length",
+        (int)d->logn_length, "qk_norm", d->qk_norm != 0, "kv_bytes_per_token", kv);
 }
 
 static json_t *token_json(const tn_vocab *v, int32_t id)
@@ -236,9 +289,15 @@ static json_t *vocab_json(const tn_inspection *in)
     for (int32_t i = 0; i < TN_INSPECT_SPECIALS; i++)
         if (in->special[i].id >= 0)
             json_object_set_new(specials, in->special[i].name, token_json(v, in->special[i].id));
-    const tn_ids *stop = in->tokenizer ? tn_tokenizer_stop_ids(in->tokenizer) : &(tn_ids){ 0 };
-    for (size_t i = 0; i < stop->n; i++)
-        json_array_append_new(stops, token_json(v, stop->id[i]));
+        else if (in->special[i].text)
+            json_object_set_new(
+                specials, in->special[i].name,
+                json_pack("{s:o}", "text",
+                          json_text(in->special[i].text, strlen(in->special[i].text))));
+    int32_t copy[TN_INSPECT_MAX_STOPS];
+    const tn_ids stop = stops_of(in, copy);
+    for (size_t i = 0; i < stop.n; i++)
+        json_array_append_new(stops, token_json(v, stop.id[i]));
     json_t *tokenizer = json_pack(
         "{s:s, s:o, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "kind", vocab_name(v->kind), "pre",
         v->pre ? json_text(v->pre, strlen(v->pre)) : json_string(""), "tokens", (int)v->n_tokens,

@@ -103,11 +103,11 @@ static tn_status count_tensors(tn_inspection *in, tn_error *err)
 static void list_specials(tn_inspection *in)
 {
     const tn_vocab *v = in->vocab;
-    const tn_special_id all[TN_INSPECT_SPECIALS] = { { "bos", v->bos },
-                                                     { "eos", v->eos },
-                                                     { "eot", v->eot },
-                                                     { "unk", v->unk },
-                                                     { "pad", v->pad } };
+    const tn_special_id all[TN_INSPECT_SPECIALS] = { { "bos", v->bos, v->bos_text },
+                                                     { "eos", v->eos, v->eos_text },
+                                                     { "eot", v->eot, NULL },
+                                                     { "unk", v->unk, v->unk_text },
+                                                     { "pad", v->pad, v->pad_text } };
     memcpy(in->special, all, sizeof all);
 }
 

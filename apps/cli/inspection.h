@@ -7,7 +7,12 @@
 #include "model/text/tokenizer.h"
 #include "runtime/setup.h"
 
-enum { TN_INSPECT_MAX_USES = 64, TN_INSPECT_KV_FORMATS = 4, TN_INSPECT_SPECIALS = 5 };
+enum {
+    TN_INSPECT_MAX_USES = 64,
+    TN_INSPECT_KV_FORMATS = 4,
+    TN_INSPECT_SPECIALS = 5,
+    TN_INSPECT_MAX_STOPS = 256
+};
 
 /* Tensors of one class and format. */
 typedef struct tn_tensor_use {
@@ -18,7 +23,8 @@ typedef struct tn_tensor_use {
 
 typedef struct tn_special_id {
     const char *name; /* "bos" ... */
-    int32_t id;       /* -1: the model has none */
+    int32_t id;       /* -1: the model has none, or says its text alone */
+    const char *text; /* with an id of -1; or NULL */
 } tn_special_id;
 
 typedef struct tn_inspection {

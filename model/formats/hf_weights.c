@@ -256,7 +256,8 @@ static tn_status source_find(void *self, const char *name, tn_weight_info *info)
     const tn_hf_weights *w = self;
     const tn_hf_weight wanted = { .info = { .name = name } };
     const tn_hf_weight *found =
-        bsearch(&wanted, w->weight, w->n_weights, sizeof(*w->weight), by_name);
+        w->n_weights ? bsearch(&wanted, w->weight, w->n_weights, sizeof(*w->weight), by_name)
+                     : NULL;
     if (!found)
         return TN_UNSUPPORTED;
     *info = found->info;

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of Hugging Face directories share."""
+import base64
+import json
 import os
 import pathlib
 import subprocess
@@ -9,7 +11,13 @@ import numpy
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "hf"))
+GOLDENS = json.loads((HERE / "hf/goldens.json").read_text(encoding="utf-8"))
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", HERE.parents[1] / "build/release")).resolve()
+
+
+def golden(name):
+    """Logits by transformers, f32 [ids, vocabulary] (hf/make_goldens.py)."""
+    return numpy.frombuffer(base64.b64decode(GOLDENS[name]), "<f4").reshape(64, -1)
 
 
 def run(model, ids, *sets):
@@ -18,6 +26,13 @@ def run(model, ids, *sets):
                            f"context.length={len(ids)}", *sets], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return numpy.frombuffer(done.stdout, "=f4").reshape(len(ids), -1)
+
+
+def tenon(*args):
+    """What the program prints; it must succeed."""
+    done = subprocess.run([BUILD / "bin/tenon", *map(str, args)], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode()
 
 
 def refused(model):

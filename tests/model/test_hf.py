@@ -1,22 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hugging Face directories against transformers (hf/make_goldens.py): logits at every position of a prompt."""
-import base64
 import itertools
-import json
 
-import numpy
 import pytest
 
-from hf_support import HERE, assert_near, run
+from hf_support import GOLDENS, assert_near, golden, run
 import checkpoint
 import models
-
-GOLDENS = json.loads((HERE / "hf/goldens.json").read_text(encoding="utf-8"))
-
-
-def golden(name):
-    return numpy.frombuffer(base64.b64decode(GOLDENS[name]), "<f4").reshape(models.N_IDS, -1)
-
 
 def test_every_model_has_a_golden():
     assert set(GOLDENS) - {"made_by"} == set(models.CONFIGS)
