@@ -334,14 +334,19 @@ static tn_status exec_block(tpl_env *e, tpl_scope *scope, const tpl_node *node, 
     return TN_OK;
 }
 
+static tn_status put_output(tpl_env *e, tpl_value v)
+{
+    TN_TRY(tpl_put_str(e, v, e->out));
+    return tpl_check_buffer(e, e->out);
+}
+
 static tn_status exec_output(tpl_env *e, tpl_scope *scope, const tpl_node *node)
 {
     tpl_value v = node->value;
     if (node->kind == TPL_N_OUTPUT)
         TN_TRY(tpl_eval(e, scope, node->a, &v));
     e->line = node->line;
-    TN_TRY(tpl_put_str(e, v, e->out));
-    return tpl_check_buffer(e, e->out);
+    return put_output(e, v);
 }
 
 static tn_status exec_if(tpl_env *e, tpl_scope *scope, const tpl_node *node, int *flow)
@@ -369,7 +374,7 @@ static tn_status put_block(tpl_env *e, tpl_value text, const char *what)
     if (text.kind != TPL_STR)
         return tpl_fail(e, "a %s block needs a text as its result, not a value of type %s", what,
                         tpl_type_name(text));
-    return tpl_put_str(e, text, e->out);
+    return put_output(e, text);
 }
 
 /* {% filter f %}...{% endfilter %} and {% set x | f %}...{% endset %} */
@@ -434,7 +439,7 @@ static tn_status exec_for(tpl_env *e, tpl_scope *scope, const tpl_node *node, in
     tpl_capture_begin(e, &c);
     tn_status status = tpl_run_loop(e, scope, node, iterable, 0, &own_flow);
     TN_TRY(tpl_capture_end(e, &c, status, &text));
-    return tpl_put_str(e, text, e->out);
+    return put_output(e, text);
 }
 
 static tn_status exec_kind(tpl_env *e, tpl_scope *scope, const tpl_node *node, int *flow)
