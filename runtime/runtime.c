@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
+#include "core/base/log.h"
 #include "runtime/runtime_internal.h"
 
 #include <string.h>
@@ -43,6 +44,7 @@ tn_status tn_runtime_open(const tn_open_args *given, tn_runtime **out, tn_error 
     pthread_mutex_init(&rt->lock, NULL);
     pthread_cond_init(&rt->idle, NULL);
     tn_status status = tn_setup_open(&rt->setup, &args, err);
+    const double set_up = now_s();
     if (!status)
         status = start_engine(rt, &args, err);
     if (status) {
@@ -50,6 +52,8 @@ tn_status tn_runtime_open(const tn_open_args *given, tn_runtime **out, tn_error 
         return status;
     }
     rt->load_s = now_s() - start;
+    tn_log(TN_LOG_INFO, "load", "%s: read and bound in %.2f s, weights packed in %.2f s",
+           tn_runtime_model(rt), set_up - start, start + rt->load_s - set_up);
     *out = rt;
     return TN_OK;
 }

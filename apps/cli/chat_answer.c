@@ -4,11 +4,14 @@
 #include "apps/cli/chat_prompt.h"
 #include "apps/cli/chat_signal.h"
 #include "apps/cli/generation.h"
+#include "apps/cli/progress.h"
+#include "apps/cli/terminal.h"
 #include "core/base/alloc.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct answer {
     bool json, ended_with_newline;
@@ -174,6 +177,17 @@ static void say_end(const tn_chat *chat, const answer *a)
         fprintf(stderr, "[cut after %d tokens: max_tokens]\n", (int)d->completion_tokens);
 }
 
+static void say_statistics(const tn_chat *chat, const tn_result *d)
+{
+    if (chat->options.verbose)
+        fprintf(stderr,
+                "%s[prompt %d tokens, %d of them cached, %.1f tok/s; answer %d tokens, %.1f "
+                "tok/s; %s]%s\n",
+                tn_cli_dim(STDERR_FILENO), (int)d->prompt_tokens, (int)d->cached_tokens,
+                tn_cli_prefill_rate(d), (int)d->completion_tokens, tn_cli_decode_rate(d),
+                tn_cli_reason_name(d->reason), tn_cli_plain(STDERR_FILENO));
+}
+
 static void print_answer(tn_chat *chat, const answer *a, size_t n_dropped)
 {
     int status;
@@ -187,6 +201,7 @@ static void print_answer(tn_chat *chat, const answer *a, size_t n_dropped)
             say_end(chat, a);
     }
     chat->broken = chat->broken || status != TN_EXIT_OK;
+    say_statistics(chat, &a->result);
 }
 
 /* The answer becomes part of the conversation; one that was stopped before its first word takes
@@ -229,7 +244,7 @@ void tn_chat_answer(tn_chat *chat)
     tn_error err = { 0 };
     size_t n_dropped = 0;
     answer a = { .json = chat->options.json, .text = TN_STRBUF((size_t)1 << 30) };
-    tn_cli_progress_init(&a.prefill, "reading the prompt", &chat->options);
+    tn_cli_progress_init(&a.prefill, "reading the prompt", TN_CLI_TOKENS, &chat->options);
     tn_status status = ask_model(chat, &a, &n_dropped, &err);
     if (!status)
         print_answer(chat, &a, n_dropped);

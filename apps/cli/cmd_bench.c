@@ -3,6 +3,7 @@
 #include "apps/bench/report.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
+#include "apps/cli/progress.h"
 #include "core/base/alloc.h"
 #include "model/formats/write_file.h"
 
@@ -128,7 +129,7 @@ static tn_status open_target(session *s, const char *profile, int32_t threads, t
     o.threads = threads;
     tn_bench_target *target = &s->target[s->n_targets];
     tn_open_args args = tn_cli_open_args(&o, sets, thread_set);
-    tn_cli_progress_init(&progress, "loading", s->o);
+    tn_cli_progress_init(&progress, "loading", TN_CLI_BYTES, s->o);
     args.on_load = on_load;
     args.ctx = &progress;
     const tn_status status = tn_bench_target_open(&args, sets, s->max_batch, target, err);
@@ -244,7 +245,7 @@ static tn_status measure(session *s, tn_error *err)
                              .roofline = s->roofline,
                              .progress = on_load,
                              .ctx = &s->progress };
-    tn_cli_progress_init(&s->progress, "measuring", s->o);
+    tn_cli_progress_init(&s->progress, "measuring", TN_CLI_COUNT, s->o);
     const tn_status status = tn_bench_run(&bench, &s->rows, err);
     tn_cli_progress_end(&s->progress);
     return status;

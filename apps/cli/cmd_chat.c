@@ -6,6 +6,7 @@
 #include "apps/cli/chat_signal.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/generation.h"
+#include "apps/cli/progress.h"
 #include "core/base/alloc.h"
 #include "model/text/utf8.h"
 
@@ -47,7 +48,7 @@ tn_status tn_chat_open_runtime(const tn_cli_options *options, tn_runtime **out, 
     tn_open_args args = tn_cli_open_args(options, sets, thread_set);
     args.on_load = on_load;
     args.ctx = &load;
-    tn_cli_progress_init(&load, "loading", options);
+    tn_cli_progress_init(&load, "loading", TN_CLI_BYTES, options);
     tn_status status = tn_runtime_open(&args, out, err);
     tn_cli_progress_end(&load);
     if (status)

@@ -4,6 +4,8 @@
 #include "apps/cli/generation.h"
 #include "apps/cli/input.h"
 #include "apps/cli/output.h"
+#include "apps/cli/progress.h"
+#include "apps/cli/terminal.h"
 #include "core/base/alloc.h"
 
 #include <errno.h>
@@ -13,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_PROMPT_BYTES = 16 << 20 };
 
@@ -263,12 +266,12 @@ static void print_statistics(const run *r)
     const tn_result *d = &r->answer[0].result;
     tn_metrics m;
     tn_runtime_metrics(r->rt, &m, sizeof m);
-    fprintf(stderr, "[loaded in %.2f s; prompt %d tokens, %.1f tok/s", m.load_s,
-            (int)d->prompt_tokens, tn_cli_prefill_rate(d));
+    fprintf(stderr, "%s[loaded in %.2f s; prompt %d tokens, %.1f tok/s", tn_cli_dim(STDERR_FILENO),
+            m.load_s, (int)d->prompt_tokens, tn_cli_prefill_rate(d));
     for (int32_t i = 0; i < r->n_answers; i++, d++)
         fprintf(stderr, "; answer %d tokens, %.1f tok/s; %s", (int)d->completion_tokens,
                 tn_cli_decode_rate(d), tn_cli_reason_name(d->reason));
-    fputs("]\n", stderr);
+    fprintf(stderr, "]%s\n", tn_cli_plain(STDERR_FILENO));
 }
 
 /* Several answers are told apart by a line before each. */
@@ -339,6 +342,7 @@ static tn_status ask_model(run *r, tn_error *err)
     ask.on_text = on_text;
     ask.on_prefill = on_prefill;
     ask.on_done = on_done;
+    tn_cli_progress_init(&r->prefill, "reading the prompt", TN_CLI_TOKENS, r->options);
     TN_TRY(tn_request_submit(r->rt, &ask, &id, err));
     wait_or_cancel(r, id);
     return TN_OK;
@@ -356,6 +360,7 @@ static tn_status open_runtime(run *r, tn_error *err)
     tn_open_args args = tn_cli_open_args(r->options, sets, thread_set);
     args.on_load = on_load;
     args.ctx = &r->load;
+    tn_cli_progress_init(&r->load, "loading", TN_CLI_BYTES, r->options);
     tn_status status = tn_runtime_open(&args, &r->rt, err);
     tn_cli_progress_end(&r->load);
     return status;
@@ -389,8 +394,6 @@ int tn_cmd_run(const tn_cli_options *options)
 {
     tn_error err = { 0 };
     run r = { .options = options };
-    tn_cli_progress_init(&r.load, "loading", options);
-    tn_cli_progress_init(&r.prefill, "reading the prompt", options);
     tn_status status = check_options(options, &err);
     if (!status)
         status = make_answers(&r, &err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/cli/output.h"
 
+#include "apps/cli/terminal.h"
 #include "model/formats/printable.h"
 
 #include <errno.h>
@@ -9,14 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 30 };
-
 int tn_cli_error(tn_status status, const tn_error *err)
 {
     /* A name or value of the message may hold anything, also what moves the cursor. */
     tn_strbuf text = TN_STRBUF(8 * sizeof err->text);
     tn_put_printable(&text, err->text, strlen(err->text));
-    fprintf(stderr, "tenon: %s\n", text.len ? text.data : tn_status_name(status));
+    fprintf(stderr, "%stenon:%s %s\n", tn_cli_red(STDERR_FILENO), tn_cli_plain(STDERR_FILENO),
+            text.len ? text.data : tn_status_name(status));
     tn_strbuf_deinit(&text);
     switch (status) {
     case TN_INVALID:
@@ -58,38 +58,6 @@ int tn_cli_print_json(json_t *json)
     puts(text);
     free(text);
     return tn_cli_flush();
-}
-
-void tn_cli_progress_init(tn_cli_progress *p, const char *what, const tn_cli_options *options)
-{
-    *p = (tn_cli_progress){ .what = what,
-                            .enabled = !options->quiet && isatty(STDERR_FILENO),
-                            .last_percent = -1 };
-}
-
-void tn_cli_progress_update(tn_cli_progress *p, uint64_t done, uint64_t total)
-{
-    if (!p->enabled || total == 0)
-        return;
-    const int percent = (int)(100.0 * (double)done / (double)total);
-    if (percent == p->last_percent)
-        return;
-    p->last_percent = percent;
-    p->shown = true;
-    char bar[BAR_WIDTH + 1];
-    for (int i = 0; i < BAR_WIDTH; i++)
-        bar[i] = i * 100 < percent * BAR_WIDTH ? '#' : '.';
-    bar[BAR_WIDTH] = 0;
-    fprintf(stderr, "\r%s [%s] %3d %%", p->what, bar, percent);
-    fflush(stderr);
-}
-
-void tn_cli_progress_end(tn_cli_progress *p)
-{
-    if (p->shown)
-        fprintf(stderr, "\r\033[K");
-    p->shown = false;
-    p->enabled = false;
 }
 
 tn_open_args tn_cli_open_args(const tn_cli_options *options, const char **sets, char *thread_set)

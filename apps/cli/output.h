@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the commands share: exit statuses, the error line, results to stdout, progress to stderr. */
+/* What the commands share: exit statuses, the error line, results to stdout. */
 #ifndef TN_APPS_CLI_OUTPUT_H
 #define TN_APPS_CLI_OUTPUT_H
 
@@ -20,18 +20,6 @@ int tn_cli_print(const tn_strbuf *text);
 int tn_cli_print_json(json_t *json);
 /** Flush stdout and report an error of it (a full disk, a closed pipe). */
 int tn_cli_flush(void);
-
-/* A progress line on stderr: a bar on a terminal, nothing elsewhere. */
-typedef struct tn_cli_progress {
-    const char *what;
-    bool shown, enabled;
-    int last_percent;
-} tn_cli_progress;
-
-void tn_cli_progress_init(tn_cli_progress *p, const char *what, const tn_cli_options *options);
-void tn_cli_progress_update(tn_cli_progress *p, uint64_t done, uint64_t total);
-/** Remove the bar. */
-void tn_cli_progress_end(tn_cli_progress *p);
 
 /** tn_open_args of the options; sets must have room for TN_CLI_MAX_LIST + 1 entries, thread_set for
  * 32 bytes. */

@@ -40,9 +40,11 @@ static tn_status check_lengths(const tn_engine *e, const tn_engine_request *r, t
         return tn_fail(err, TN_INVALID, "max_tokens 0 leaves nothing for %d samples to differ in",
                        r->n_samples);
     if (r->n_prompt > e->args.max_context - least)
-        return tn_fail(err, TN_INVALID,
-                       "the prompt has %d tokens, at most %d fit into the context of %d",
-                       r->n_prompt, e->args.max_context - least, e->args.max_context);
+        return tn_fail(
+            err, TN_INVALID,
+            "the prompt has %d tokens, at most %d fit into the context of %d; shorten it, or "
+            "raise context.length if the model allows it",
+            r->n_prompt, e->args.max_context - least, e->args.max_context);
     if (r->n_prompt > e->capacity - least)
         return tn_fail(err, TN_INVALID,
                        "the prompt has %d tokens, at most %d fit into the KV cache of %d blocks "

@@ -126,12 +126,12 @@ static tn_status check_whole(int fd, const char *path, tn_error *err)
         return TN_OK;
     for (uint64_t i = 0; i < file.e_phnum; i++) {
         const uint64_t size = (uint64_t)st.st_size;
-        const bool there =
-            file.e_phoff <= size && read_at(fd, &part, sizeof(part), file.e_phoff + i * sizeof(part));
+        const bool there = file.e_phoff <= size &&
+                           read_at(fd, &part, sizeof(part), file.e_phoff + i * sizeof(part));
         if (!there || (part.p_type == PT_LOAD &&
                        (part.p_offset > size || part.p_filesz > size - part.p_offset)))
-            return tn_fail(err, TN_INVALID, "%s is cut: segment %d ends behind the file's end", path,
-                           (int)i);
+            return tn_fail(err, TN_INVALID, "%s is cut: segment %d ends behind the file's end",
+                           path, (int)i);
     }
     return TN_OK;
 }
@@ -196,7 +196,9 @@ tn_status tn_library_open(const tn_plugin_spec *spec, const char *plugin_dir, bo
     TN_TRY(wanted_path(spec, plugin_dir, sim, path, err));
     if (!realpath(path, real_path)) {
         real_path[0] = '\0';
-        return tn_fail(err, TN_INVALID, "cannot open %s: %s", path, strerror(errno));
+        return tn_fail(err, TN_INVALID,
+                       "cannot open %s: %s; tenon plugins lists those that are there", path,
+                       strerror(errno));
     }
     /* O_NONBLOCK: a FIFO must not make the program wait for a writer. */
     int fd = open(real_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

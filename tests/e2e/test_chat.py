@@ -2,87 +2,18 @@
 """tenon chat: at a terminal (a pty) and from a pipe. Everything waits for output; nothing waits for time."""
 import json
 import os
-import pty
 import re
 import resource
-import select
 import signal
 import subprocess
-import time
 
 import pytest
 
 from conftest import BUILD
+from terminal import LIMIT_S, READY, Terminal, wait_for_exit
 
-LIMIT_S = 120
-READY = rb"\x1b\[\?2004h> "  # the line editor waits for a turn
 MORE = rb"\x1b\[\?2004h\.\.\. "
 UP, CTRL_C, CTRL_D = b"\x1b[A", b"\x03", b"\x04"
-
-
-def wait_for_exit(pid):
-    deadline = time.monotonic() + LIMIT_S
-    while not (done := os.waitpid(pid, os.WNOHANG))[0]:
-        assert time.monotonic() < deadline, "the program does not end"
-        time.sleep(0.01)
-    return os.waitstatus_to_exitcode(done[1])
-
-
-class Terminal:
-    """The program on a terminal of its own."""
-
-    def __init__(self, *args, env):
-        self.text, self.seen = b"", 0
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(BUILD / "bin/tenon", ["tenon", "chat", *map(str, args)],
-                      {**os.environ, "TERM": "xterm", "LC_ALL": "C", **env})
-
-    def expect(self, pattern):
-        """Wait for the pattern behind what was expected before; gives the match."""
-        deadline = time.monotonic() + LIMIT_S
-        while not (found := re.compile(pattern, re.DOTALL).search(self.text, self.seen)):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.text[self.seen:]!r}"
-            if select.select([self.fd], [], [], 1)[0]:
-                try:
-                    self.text += os.read(self.fd, 65536)
-                except OSError as e:  # EIO: the program has gone
-                    raise AssertionError(f"the program ended before {pattern!r}: {self.text[self.seen:]!r}") from e
-        self.seen = found.end()
-        return found
-
-    def send(self, data):
-        os.write(self.fd, data)
-
-    def turn(self, text):
-        """Send a line and wait until the next one is asked for; what was printed meanwhile."""
-        begin = self.seen
-        self.send(text + b"\r")
-        self.expect(READY)
-        return self.text[begin:self.seen].decode(errors="replace")
-
-    def status(self):
-        """Read to the end; the exit status."""
-        deadline = time.monotonic() + LIMIT_S
-        while True:
-            assert time.monotonic() < deadline, f"the program does not end: {self.text[self.seen:]!r}"
-            if select.select([self.fd], [], [], 1)[0]:
-                try:
-                    data = os.read(self.fd, 65536)
-                except OSError:  # EIO: the program has closed its side
-                    break
-                if not data:
-                    break
-                self.text += data
-        return wait_for_exit(self.pid)
-
-    def close(self):
-        os.close(self.fd)
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
 
 
 @pytest.fixture
@@ -91,7 +22,7 @@ def chat(tmp_path):
     opened = []
 
     def start(*args, env=None):
-        opened.append(Terminal(*args, env={"XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), **(env or {})}))
+        opened.append(Terminal("chat", *args, env={"XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), **(env or {})}))
         return opened[-1]
 
     yield start
