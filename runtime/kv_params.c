@@ -2,7 +2,7 @@
 #include "runtime/kv_params.h"
 
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 
 #include <jansson.h>
 #include <math.h>

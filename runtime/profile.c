@@ -4,7 +4,7 @@
 #include "runtime/profile.h"
 
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "runtime/profile_internal.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "apps/cli/chat_session.h"
 
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "core/base/strbuf.h"
 #include "model/formats/write_file.h"
 

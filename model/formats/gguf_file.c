@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A GGUF file, or the shards of one, as a model file. */
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "model/formats/gguf.h"
 #include "model/formats/gguf_split.h"
 #include "model/formats/map_guard.h"

@@ -8,7 +8,7 @@
 #define TN_MODEL_FORMATS_HF_FILES_H
 
 #include "core/base/arena.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "model/formats/hf_dir.h"
 #include "model/formats/map_guard.h"
 

@@ -14,7 +14,7 @@
 #ifndef TN_MODEL_FORMATS_MAP_GUARD_H
 #define TN_MODEL_FORMATS_MAP_GUARD_H
 
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 
 typedef struct tn_map_guard tn_map_guard;
 

@@ -3,7 +3,7 @@
  * that is right (fake). */
 #define _XOPEN_SOURCE 700 /* mkdtemp */
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/plugin/plugin_set.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* docs/profile.md is generated: this fails when it no longer says what the table of keys says. */
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 #include "runtime/profile_internal.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/temp_dir.h"
 
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 
 #include <dirent.h>
 #include <stdio.h>

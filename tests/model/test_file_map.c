@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/base/alloc.h"
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

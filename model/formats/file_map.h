@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A regular file mapped read-only. Thread: immutable after open, but for tn_file_map_drop, which any thread may call. */
-#ifndef TN_CORE_BASE_FILE_MAP_H
-#define TN_CORE_BASE_FILE_MAP_H
+#ifndef TN_MODEL_FORMATS_FILE_MAP_H
+#define TN_MODEL_FORMATS_FILE_MAP_H
 
 #include "core/base/status.h"
 

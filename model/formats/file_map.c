@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _DEFAULT_SOURCE /* madvise: glibc's posix_madvise ignores POSIX_MADV_DONTNEED */
-#include "core/base/file_map.h"
+#include "model/formats/file_map.h"
 
 #include "core/base/alloc.h"
 
