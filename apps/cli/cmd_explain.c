@@ -93,6 +93,7 @@ static int explain(const tn_setup *s, const tn_cli_options *o)
     tn_status status = TN_OK;
     tn_strbuf out = TN_STRBUF((size_t)64 << 20);
     json_t *json = NULL;
+    const bool is_json = o->json && !o->dot && !o->graph;
     int exit_status;
     if (o->dot) {
         tn_report_graph_dot(&s->graph, &out);
@@ -107,7 +108,7 @@ static int explain(const tn_setup *s, const tn_cli_options *o)
     if (status)
         exit_status = tn_cli_error(status, &err);
     else
-        exit_status = json ? tn_cli_print_json(json) : tn_cli_print(&out);
+        exit_status = is_json ? tn_cli_print_json(json) : tn_cli_print(&out);
     tn_strbuf_deinit(&out);
     return exit_status;
 }

@@ -290,9 +290,12 @@ static int report(run *r)
     tn_error err = { 0 };
     if (r->write_error)
         return tn_cli_error(tn_fail(&err, TN_INTERNAL, "cannot write to stdout"), &err);
-    for (int32_t i = 0; i < r->n_answers; i++)
+    for (int32_t i = 0; i < r->n_answers; i++) {
         if (r->answer[i].result.reason == TN_DONE_FAILED)
             return tn_cli_error(tn_fail(&err, TN_INTERNAL, "%s", r->answer[i].error), &err);
+        if (r->answer[i].text.failed)
+            return tn_cli_error(tn_fail_memory(&err, "the text of the answer"), &err);
+    }
     if (r->options->json)
         return print_json(r);
     if (!r->streams)

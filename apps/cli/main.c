@@ -37,6 +37,7 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said in words */
     signal(SIGXFSZ, SIG_IGN); /* so is a file that would be larger than ulimit -f */
+    tn_cli_json_init();
     if (argc < 2) {
         tn_strbuf text = TN_STRBUF(1 << 20);
         tn_cli_write_help(NULL, &text);

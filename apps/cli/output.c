@@ -2,11 +2,12 @@
 #include "apps/cli/output.h"
 
 #include "apps/cli/terminal.h"
+#include "core/base/alloc.h"
 #include "model/formats/printable.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,11 +40,27 @@ int tn_cli_flush(void)
 int tn_cli_print(const tn_strbuf *text)
 {
     if (text->failed) {
-        fprintf(stderr, "tenon: out of memory for the output\n");
+        fprintf(stderr, "tenon: cannot allocate memory for the output\n");
         return TN_EXIT_FAILED;
     }
     fwrite(tn_strbuf_text(text), 1, text->len, stdout);
     return tn_cli_flush();
+}
+
+/* jansson has no room for a hook's context, so this is of the process. */
+static atomic_bool json_failed;
+
+static void *json_memory(size_t n)
+{
+    void *block = tn_alloc(n);
+    if (!block)
+        atomic_store(&json_failed, true);
+    return block;
+}
+
+void tn_cli_json_init(void)
+{
+    json_set_alloc_funcs(json_memory, tn_free);
 }
 
 int tn_cli_print_json(json_t *json)
@@ -51,12 +68,13 @@ int tn_cli_print_json(json_t *json)
     /* 9 digits tell any two floats apart. */
     char *text = json ? json_dumps(json, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(json);
-    if (!text) {
-        fprintf(stderr, "tenon: out of memory for the JSON output\n");
+    if (!text || atomic_load(&json_failed)) {
+        tn_free(text);
+        fprintf(stderr, "tenon: cannot allocate memory for the JSON output\n");
         return TN_EXIT_FAILED;
     }
     puts(text);
-    free(text);
+    tn_free(text);
     return tn_cli_flush();
 }
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every malloc of the program and of the libraries behind it (jansson, libyaml, PCRE2) fails once: an error or the same output."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BUILD
+
+COMMANDS = {
+    "run": ("run", "--json", "-p", "hello", "-n", "3", "--greedy"),
+    "inspect": ("inspect", "--json"),
+    "explain": ("explain", "--json"),
+}
+VARYING = ("timing", "free")  # from run to run
+
+
+def without_varying(value):
+    if isinstance(value, dict):
+        return {k: without_varying(v) for k, v in value.items() if k not in VARYING}
+    return [without_varying(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_malloc_that_fails_is_an_error_or_does_not_matter(tiny, tmp_path, name):
+    profile, report = tmp_path / "p.yaml", tmp_path / "calls"
+    profile.write_text(f"model: {tiny}\nplugins: [cpu-simd, cpu-ref]\nkv: {{format: i8, memory: 1MiB}}\n", encoding="utf-8")
+    source = ("--model", tiny) if name == "inspect" else ("--profile", profile)
+    preload = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report)}
+
+    def run(n):
+        return subprocess.run([BUILD / "bin/tenon", *COMMANDS[name], *source], capture_output=True, timeout=60, check=False,
+                              env={**preload, "TENON_FAIL_MALLOC": str(n)})
+
+    want = without_varying(json.loads(run(0).stdout))
+    calls, n_errors = int(report.read_text(encoding="utf-8")), 0
+    assert calls > 200
+    for n in range(1, calls + 1):
+        done = run(n)
+        if done.returncode == 0:
+            assert without_varying(json.loads(done.stdout)) == want, f"malloc {n}"
+            continue
+        n_errors += 1
+        assert done.returncode == 1 and done.stdout == b"", f"malloc {n}: exit {done.returncode}"
+        assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
+    assert n_errors > calls / 2
