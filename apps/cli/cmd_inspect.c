@@ -101,8 +101,9 @@ static void put_tensors(const tn_inspection *in, tn_strbuf *out)
     for (int32_t i = 0; i < in->n_uses; i++) {
         const tn_tensor_use *u = &in->use[i];
         tn_strbuf_printf(out, "%-15s %-13s %-7s %4d tensors %10.2f M weights %10s %5.2f bits\n",
-                         i ? "" : "tensors", tn_inspection_class(u), tn_inspection_type(u->wfmt),
-                         (int)u->tensors, (double)u->weights * 1e-6, tn_cli_bytes(u->bytes, text),
+                         i ? "" : "tensors", tn_inspection_class(u),
+                         tn_inspection_type(in, u->wfmt), (int)u->tensors,
+                         (double)u->weights * 1e-6, tn_cli_bytes(u->bytes, text),
                          u->weights ? 8.0 * (double)u->bytes / (double)u->weights : 0.0);
     }
     if (in->is_tied && in->n_uses)
@@ -315,11 +316,11 @@ static json_t *uses_json(const tn_inspection *in)
     json_t *uses = json_array();
     for (int32_t i = 0; i < in->n_uses; i++) {
         const tn_tensor_use *u = &in->use[i];
-        json_array_append_new(uses,
-                              json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "class",
-                                        tn_inspection_class(u), "type", tn_inspection_type(u->wfmt),
-                                        "format", u->wfmt, "tensors", (int)u->tensors, "weights",
-                                        (json_int_t)u->weights, "bytes", (json_int_t)u->bytes));
+        json_array_append_new(
+            uses, json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "class", tn_inspection_class(u),
+                            "type", tn_inspection_type(in, u->wfmt), "format", u->wfmt, "tensors",
+                            (int)u->tensors, "weights", (json_int_t)u->weights, "bytes",
+                            (json_int_t)u->bytes));
     }
     return uses;
 }

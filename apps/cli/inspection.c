@@ -24,8 +24,11 @@ uint64_t tn_inspection_kv_bytes(const tn_inspection *in, int32_t index)
            BLOCK_TOKENS * (uint64_t)d->n_layers;
 }
 
-const char *tn_inspection_type(const char *wfmt)
+const char *tn_inspection_type(const tn_inspection *in, const char *wfmt)
 {
+    /* Codes in groups have names of GGUF's only there: AWQ is u4z as well, and no Q4_0. */
+    if (strchr(wfmt, '.') && strncmp(tn_model_file_format(in->file), "GGUF", 4) != 0)
+        return wfmt;
     for (uint32_t type = 0; type < N_GGML_TYPES; type++) {
         const tn_weight_format *f = tn_weight_format_of_type(type);
         if (f && f->wfmt && strcmp(f->wfmt, wfmt) == 0)

@@ -53,7 +53,7 @@ const char *tn_inspection_class(const tn_tensor_use *use);
 /** Names and bytes a token, in all layers, of the KV formats of the catalogue. */
 const char *tn_inspection_kv_format(int32_t index);
 uint64_t tn_inspection_kv_bytes(const tn_inspection *in, int32_t index);
-/** "Q4_1" for "u4b.g32"; the canonical name where there is no other. */
-const char *tn_inspection_type(const char *wfmt);
+/** The name in the file's own terms, "Q4_1" for "u4b.g32"; the canonical one where there is no other. */
+const char *tn_inspection_type(const tn_inspection *in, const char *wfmt);
 
 #endif

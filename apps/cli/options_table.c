@@ -31,7 +31,7 @@ const tn_cli_command tn_cli_commands[] = {
 /* clang-format off */
 const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
-    { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "model file (GGUF), in place of the profile's" },
+    { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "GGUF file or Hugging Face directory, in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
     { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins bench ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
     { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },

@@ -141,7 +141,10 @@ static tn_status parse_header(tn_gguf *g, cursor *c, tn_error *err)
 {
     if (c->size < 4 || memcmp(c->data, "GGUF", 4) != 0)
         return tn_fail(err, TN_INVALID, "this is no GGUF file: %s",
-                       c->size == 0 ? "it is empty" : "it does not begin with \"GGUF\"");
+                       c->size == 0
+                           ? "it is empty"
+                           : "it does not begin with \"GGUF\"; of a Hugging Face model give the "
+                             "directory");
     c->pos = 4;
     TN_TRY(take_u32(c, "the header", &g->version, err));
     TN_TRY(parse_version(g->version, err));

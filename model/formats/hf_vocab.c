@@ -76,9 +76,10 @@ static int32_t switch_of(const json_t *config, const char *key)
 static int32_t id_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    const double id = json_number_value(json_is_array(value) ? json_array_get(value, 0) : value);
-    const bool is_id = json_is_number(json_is_array(value) ? json_array_get(value, 0) : value);
-    return is_id && id >= 0 && id < MAX_ID ? (int32_t)id : -1;
+    if (json_is_array(value))
+        value = json_array_get(value, 0);
+    const double id = json_number_value(value);
+    return json_is_number(value) && id >= 0 && id < MAX_ID ? (int32_t)id : -1;
 }
 
 /* Ids where there is no text: config.json's are those of the model class, not of the tokenizer, so
@@ -92,14 +93,20 @@ static void read_ids(tn_vocab *v, const json_t *config)
     v->eot = -1;
 }
 
-/* Ids that end a generation: a number or a list. */
-static tn_status read_stops(tn_vocab *v, const json_t *generation, const json_t *config,
-                            tn_arena *arena, tn_error *err)
+/* generation_config.json's, else config.json's: a number or a list. */
+static const json_t *stops_of(const json_t *generation, const json_t *config)
 {
     const json_t *stops = json_object_get(generation, "eos_token_id");
     if (!stops || json_is_null(stops))
         stops = json_object_get(config, "eos_token_id");
-    const size_t n = json_is_array(stops) ? json_array_size(stops) : json_is_number(stops) ? 1 : 0;
+    return json_is_null(stops) ? NULL : stops;
+}
+
+/* Ids that end a generation. */
+static tn_status read_stops(tn_vocab *v, const json_t *stops, tn_arena *arena, tn_error *err)
+{
+    const bool is_list = json_is_array(stops);
+    const size_t n = is_list ? json_array_size(stops) : stops != NULL;
     if (n > MAX_STOPS)
         return tn_fail(err, TN_INVALID, "eos_token_id lists %zu ids; at most %d are allowed", n,
                        MAX_STOPS);
@@ -107,7 +114,7 @@ static tn_status read_stops(tn_vocab *v, const json_t *generation, const json_t 
     if (!ids)
         return tn_fail_memory(err, "the vocabulary");
     for (size_t i = 0; i < n; i++) {
-        const json_t *value = json_is_array(stops) ? json_array_get(stops, i) : stops;
+        const json_t *value = is_list ? json_array_get(stops, i) : stops;
         const double id = json_number_value(value);
         if (!json_is_number(value) || !(id >= 0 && id < MAX_ID))
             return tn_fail(err, TN_INVALID, "eos_token_id: an id from 0 to %d is needed",
@@ -221,7 +228,7 @@ static tn_status read_all(tn_vocab *v, tn_hf_files *files, settings *s, const js
     read_ids(v, config);
     v->add_bos = switch_of(s->tokenizer, "add_bos_token");
     v->add_eos = switch_of(s->tokenizer, "add_eos_token");
-    TN_TRY(read_stops(v, s->generation, config, arena, err));
+    TN_TRY(read_stops(v, stops_of(s->generation, config), arena, err));
     TN_TRY(read_added(v, s->tokenizer, arena, err));
     return read_template(v, files, s->tokenizer, arena, err);
 }

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "model/text/template/template.h"
+#include "model/text/utf8.h"
 
 #include <string.h>
 
@@ -24,8 +25,9 @@ static tn_status set_token(json_t *object, const char *name, const tn_tokenizer 
     tn_strbuf text = TN_STRBUF(MAX_SPECIAL_BYTES);
     tn_status status = tn_tokenizer_piece(tokenizer, id, true, &text, err);
     /* A token that is no UTF-8 cannot stand in a prompt's text. */
-    json_t *value = status ? NULL : json_stringn(tn_strbuf_text(&text), text.len);
-    if (value && json_object_set_new(object, name, value))
+    const bool is_text =
+        !status && tn_utf8_valid_prefix(tn_strbuf_text(&text), text.len) == text.len;
+    if (is_text && json_object_set_new(object, name, json_stringn(tn_strbuf_text(&text), text.len)))
         status = tn_fail_memory(err, "the variables of the chat template");
     tn_strbuf_deinit(&text);
     return status;
@@ -83,22 +85,27 @@ void tn_chat_template_destroy(tn_chat_template *t)
 
 /* ---- messages ---- */
 
+static bool is_utf8(const char *text)
+{
+    const size_t n = strlen(text);
+    return tn_utf8_valid_prefix(text, n) == n;
+}
+
+static tn_status add_message(json_t *list, const tn_chat_message *m, tn_error *err)
+{
+    if (!is_utf8(m->role) || !is_utf8(m->text))
+        return tn_fail(err, TN_INVALID, "message %zu is not UTF-8", json_array_size(list) + 1);
+    json_t *message = json_pack("{s:s, s:s}", "role", m->role, "content", m->text);
+    return json_array_append_new(list, message) ? tn_fail_memory(err, "the messages") : TN_OK;
+}
+
 tn_status tn_chat_context(const tn_chat_message *messages, size_t n, json_t **out, tn_error *err)
 {
-    json_t *list = json_array();
-    tn_status status = TN_OK;
-    for (size_t i = 0; i < n && !status; i++) {
-        json_t *role = json_string(messages[i].role), *content = json_string(messages[i].text);
-        if (!role || !content)
-            status = tn_fail(err, TN_INVALID, "message %zu is not UTF-8", i + 1);
-        json_t *message = json_object();
-        json_object_set_new(message, "role", role);
-        json_object_set_new(message, "content", content);
-        json_array_append_new(list, message);
-    }
-    *out = json_pack("{s:o, s:b}", "messages", list, "add_generation_prompt", 1);
-    if (!status && (!*out || json_array_size(json_object_get(*out, "messages")) != n))
-        status = tn_fail_memory(err, "the messages");
+    *out = json_pack("{s:[], s:b}", "messages", "add_generation_prompt", 1);
+    json_t *list = json_object_get(*out, "messages");
+    tn_status status = list ? TN_OK : tn_fail_memory(err, "the messages");
+    for (size_t i = 0; i < n && !status; i++)
+        status = add_message(list, &messages[i], err);
     if (status) {
         json_decref(*out);
         *out = NULL;

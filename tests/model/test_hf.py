@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hugging Face directories against transformers (hf/make_goldens.py): logits at every position of a prompt."""
 import itertools
+import json
 
 import pytest
 
-from hf_support import GOLDENS, assert_near, golden, run
+from hf_support import GOLDENS, assert_near, golden, run, tenon
 import checkpoint
 import models
 
@@ -38,3 +39,22 @@ def test_shards_give_the_bits_of_one_file(tmp_path):
     whole = checkpoint.make(tmp_path / "whole", config)
     cut = checkpoint.make(tmp_path / "cut", config, shards=3)
     assert (run(whole, models.ids(config)) == run(cut, models.ids(config))).all()
+
+
+@pytest.mark.parametrize("name", ["llama_dynamic", "llama_longrope_long", "internlm", "internlm2"])
+def test_a_sequence_has_the_frequencies_of_its_whole_length_from_the_start(tmp_path, name):
+    """Prompt and answer together are as long as the golden's forward, so the prompt's last logits are the golden's."""
+    config = models.CONFIGS[name]
+    model = checkpoint.make(tmp_path / name, config)
+    n_prompt = 24
+    prompt = ",".join(map(str, models.ids(config)[:n_prompt]))
+    done = json.loads(tenon("run", "--model", model, "--ids", prompt, "-n", models.N_IDS - n_prompt, "--greedy", "--ignore-eos",
+                            "--json", "--top-logits", 32, "--set", "kv.format=f32", "--set", "context.length=64"))
+    want = golden(name)[n_prompt - 1]
+    got = {t["id"]: t["logit"] for t in done["steps"][0]["top"]}
+    assert len(got) == len(want)
+    assert max(abs(got[i] - want[i]) for i in got) < 1e-4
+    # With an answer that stays within the trained length the frequencies are others.
+    short = json.loads(tenon("run", "--model", model, "--ids", prompt, "-n", 1, "--greedy", "--json", "--top-logits", 32, "--set",
+                             "kv.format=f32", "--set", "context.length=64"))
+    assert max(abs(t["logit"] - want[t["id"]]) for t in short["steps"][0]["top"]) > 1e-3

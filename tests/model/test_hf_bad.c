@@ -261,30 +261,68 @@ static void an_index_and_its_shards_must_agree(void **state)
 
 /* ---- much and little ---- */
 
-static void a_flipped_byte_anywhere_opens_or_is_refused(void **state)
+static void flip_bytes(tn_hf_test *t)
 {
     uint64_t random = 2026;
     int n_refused = 0;
-    tn_hf_test t;
-    (void)state;
-    tn_hf_test_init(&t);
     for (int i = 0; i < N_FLIPS; i++) {
         tn_error err = { 0 };
-        tn_hf_bytes *f = &t.file[i % 2];
-        const size_t n = f->size < 1600 ? f->size : 1600;
+        tn_hf_bytes *f = &t->file[i % 2];
+        const size_t n = f->size < 1800 ? f->size : 1800;
         uint8_t *bytes;
         memcpy(&bytes, &f->data, sizeof bytes);
         bytes += tn_test_random(&random) % n;
         const uint8_t flip = (uint8_t)(1 + tn_test_random(&random) % 255);
         *bytes ^= flip;
-        if (open_and_describe(&t, &err)) {
+        if (open_and_describe(t, &err)) {
             n_refused++;
             assert_true(err.text[0] != '\0');
         }
         *bytes ^= flip;
     }
     assert_in_range(n_refused, N_FLIPS / 4, N_FLIPS - 10);
+}
+
+static void a_flipped_byte_anywhere_opens_or_is_refused(void **state)
+{
+    tn_hf_test t;
+    tn_error err = { 0 };
+    (void)state;
+    tn_hf_test_init(&t);
+    flip_bytes(&t);
+    tn_hf_test_use_awq(&t);
+    assert_int_equal(open_and_describe(&t, &err), TN_OK);
+    flip_bytes(&t);
     tn_hf_test_deinit(&t);
+}
+
+/* In the header of a model in AWQ's layout. */
+static void codes_zeros_and_scales_that_do_not_fit_are_refused(void **state)
+{
+    static const struct {
+        const char *from, *to, *text;
+    } cases[] = {
+        { "qzeros", "qzerox", "self_attn.o_proj.qzeros is missing" },
+        { "scales", "scalex", "self_attn.o_proj.scales is missing" },
+        { "I32", "F32", "both must be I32" },
+        { "\"F32\",\"shape\":[1,8]", "\"I32\",\"shape\":[1,8]", "F16, BF16 or F32 is needed" },
+        { "[1,8]", "[8]", "no shapes of a linear of 4 bits" },
+        { "[1,8]", "[2,4]", "no shapes of a linear of 4 bits" },
+        { "[8,1]", "[1,8]", "that is not AWQ" },
+        { "[8,1]", "[8]", "no shapes of a linear of 4 bits" },
+        { "[1,1]", "[1]", "1 x 1 is needed beside its qweight" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tn_hf_test t;
+        tn_error err = { 0 };
+        tn_hf_test_init(&t);
+        tn_hf_test_use_awq(&t);
+        tn_hf_test_change(&t, "model.safetensors", cases[i].from, cases[i].to);
+        if (!open_and_describe(&t, &err) || !strstr(err.text, cases[i].text))
+            fail_msg("%s: \"%s\"", cases[i].to, err.text);
+        tn_hf_test_deinit(&t);
+    }
 }
 
 static void large_settings_are_refused_within_64_mib(void **state)
@@ -351,6 +389,7 @@ int main(void)
         cmocka_unit_test(added_tokens_without_sense_are_refused),
         cmocka_unit_test(pickled_weights_are_refused_with_what_to_do),
         cmocka_unit_test(an_index_and_its_shards_must_agree),
+        cmocka_unit_test(codes_zeros_and_scales_that_do_not_fit_are_refused),
         cmocka_unit_test(a_flipped_byte_anywhere_opens_or_is_refused),
         cmocka_unit_test(large_settings_are_refused_within_64_mib),
         cmocka_unit_test(each_failing_allocation_is_an_error_without_a_leak),

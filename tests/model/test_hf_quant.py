@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from hf_support import assert_near, refused, run
+from hf_support import assert_near, refused, run, tenon
 import checkpoint
 import models
 import quantise
@@ -30,7 +30,7 @@ def test_codes_give_the_bits_of_the_values_that_they_mean(tmp_path, method, quan
     assert_near(got, quantise.llama_logits(CONFIG, plain, IDS), 3e-6)
 
 
-@pytest.mark.parametrize("group", [64, 128])
+@pytest.mark.parametrize("group", [32, 64, 128, -1])
 def test_cpu_simd_runs_awq(tmp_path, group):
     packed, plain = quantise.checkpoint_of(checkpoint.tensors(CONFIG), "awq", group)
     model = write(tmp_path / "awq", CONFIG, packed, AWQ | {"group_size": group})
@@ -91,6 +91,13 @@ def test_biases_of_zeros_that_quantisers_write_are_taken(tmp_path):
                name.endswith(".scales")}
     model = write(tmp_path / "gptq", CONFIG, packed, GPTQ | {"group_size": 128})
     assert (run(model, IDS) == run(checkpoint.write(tmp_path / "plain", CONFIG, plain), IDS)).all()
+
+
+def test_inspect_tells_method_and_groups(tmp_path):
+    packed, _ = quantise.checkpoint_of(checkpoint.tensors(CONFIG), "awq", 32)
+    text = tenon("inspect", write(tmp_path / "awq", CONFIG, packed, AWQ | {"group_size": 32}))
+    assert "Hugging Face, AWQ in groups of 32" in text
+    assert "u4z.g32" in text and "Q4_0" not in text
 
 
 REFUSED = {

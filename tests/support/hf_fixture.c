@@ -12,22 +12,28 @@ const char tn_hf_test_config[] =
     " \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0, \"hidden_act\": \"silu\",\n"
     " \"bos_token_id\": 1, \"eos_token_id\": 2, \"tie_word_embeddings\": false}\n";
 
+enum { ALWAYS, PLAIN, AWQ };
 static const struct {
     const char *name;
     int rows, cols; /* rows 0: a vector */
-} tensors[] = { { "lm_head.weight", 16, 8 },
-                { "model.embed_tokens.weight", 16, 8 },
-                { "model.layers.0.input_layernorm.weight", 0, 8 },
-                { "model.layers.0.mlp.down_proj.weight", 8, 12 },
-                { "model.layers.0.mlp.gate_proj.weight", 12, 8 },
-                { "model.layers.0.mlp.up_proj.weight", 12, 8 },
-                { "model.layers.0.post_attention_layernorm.weight", 0, 8 },
-                { "model.layers.0.self_attn.k_proj.weight", 4, 8 },
-                { "model.layers.0.self_attn.o_proj.weight", 8, 8 },
-                { "model.layers.0.self_attn.q_proj.weight", 8, 8 },
-                { "model.layers.0.self_attn.v_proj.weight", 4, 8 },
-                { "model.norm.weight", 0, 8 } };
-enum { N_TENSORS = (int)(sizeof tensors / sizeof tensors[0]), MAX_HEADER = 2048 };
+    int when;
+    const char *type;
+} tensors[] = { { "lm_head.weight", 16, 8, ALWAYS, "F32" },
+                { "model.embed_tokens.weight", 16, 8, ALWAYS, "F32" },
+                { "model.layers.0.input_layernorm.weight", 0, 8, ALWAYS, "F32" },
+                { "model.layers.0.mlp.down_proj.weight", 8, 12, ALWAYS, "F32" },
+                { "model.layers.0.mlp.gate_proj.weight", 12, 8, ALWAYS, "F32" },
+                { "model.layers.0.mlp.up_proj.weight", 12, 8, ALWAYS, "F32" },
+                { "model.layers.0.post_attention_layernorm.weight", 0, 8, ALWAYS, "F32" },
+                { "model.layers.0.self_attn.k_proj.weight", 4, 8, ALWAYS, "F32" },
+                { "model.layers.0.self_attn.o_proj.qweight", 8, 1, AWQ, "I32" },
+                { "model.layers.0.self_attn.o_proj.qzeros", 1, 1, AWQ, "I32" },
+                { "model.layers.0.self_attn.o_proj.scales", 1, 8, AWQ, "F32" },
+                { "model.layers.0.self_attn.o_proj.weight", 8, 8, PLAIN, "F32" },
+                { "model.layers.0.self_attn.q_proj.weight", 8, 8, ALWAYS, "F32" },
+                { "model.layers.0.self_attn.v_proj.weight", 4, 8, ALWAYS, "F32" },
+                { "model.norm.weight", 0, 8, ALWAYS, "F32" } };
+enum { N_TENSORS = (int)(sizeof tensors / sizeof tensors[0]), MAX_HEADER = 4096 };
 
 static void *take(size_t n)
 {
@@ -43,17 +49,19 @@ static void store_length(uint8_t *bytes, size_t n)
         bytes[i] = (uint8_t)((uint64_t)n >> (8 * i));
 }
 
-static void put_model(tn_hf_test *t)
+static void put_model(tn_hf_test *t, int when)
 {
     char header[MAX_HEADER] = "{", shape[32];
     int n = 1, at = 0;
     for (int i = 0; i < N_TENSORS; i++) {
         const int rows = tensors[i].rows, cols = tensors[i].cols;
+        if (tensors[i].when != ALWAYS && tensors[i].when != when)
+            continue;
         const int end = at + 4 * (rows ? rows : 1) * cols;
         (void)snprintf(shape, sizeof shape, rows ? "%d,%d" : "%.0d%d", rows, cols);
         n += snprintf(header + n, sizeof header - (size_t)n,
-                      "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%d,%d]}",
-                      i ? "," : "", tensors[i].name, shape, at, end);
+                      "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%d,%d]}",
+                      i ? "," : "", tensors[i].name, tensors[i].type, shape, at, end);
         at = end;
     }
     header[n++] = '}';
@@ -69,7 +77,15 @@ void tn_hf_test_init(tn_hf_test *t)
 {
     *t = (tn_hf_test){ .n = 0 };
     tn_hf_test_put_text(t, "config.json", tn_hf_test_config);
-    put_model(t);
+    put_model(t, PLAIN);
+}
+
+void tn_hf_test_use_awq(tn_hf_test *t)
+{
+    put_model(t, AWQ);
+    tn_hf_test_change(t, "config.json", "10000.0",
+                      "1e6, \"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4, "
+                      "\"group_size\": -1, \"modules_to_not_convert\": [\"lm_head\"]}");
 }
 
 static tn_hf_bytes *find(tn_hf_test *t, const char *name)

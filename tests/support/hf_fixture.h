@@ -16,6 +16,8 @@ extern const char tn_hf_test_config[]; /* config.json */
 
 /** config.json and model.safetensors. All bytes are exactly as long as what they are allocated for. */
 void tn_hf_test_init(tn_hf_test *t);
+/** The same model with one linear in AWQ's layout, a group a column. */
+void tn_hf_test_use_awq(tn_hf_test *t);
 /** Set a file, or add it. */
 void tn_hf_test_put(tn_hf_test *t, const char *name, const void *data, size_t n);
 void tn_hf_test_put_text(tn_hf_test *t, const char *name, const char *text);
