@@ -178,7 +178,8 @@ static const struct {
     { "tokenizer_config.json", "nothing", "tokenizer_config.json: no valid JSON" },
     { "special_tokens_map.json", "[1]", "special_tokens_map.json: no JSON object" },
     { "generation_config.json", "{\"eos_token_id\": [2, \"x\"]}", "an id from 0 to" },
-    { "generation_config.json", "{\"eos_token_id\": -5}", "an id from 0 to" },
+    { "generation_config.json", "{\"eos_token_id\": -5}",
+      "(memory)/generation_config.json (or config.json): eos_token_id: an id from 0 to" },
 };
 
 static void each_other_file_that_is_wrong_is_named(void **state)
@@ -214,7 +215,8 @@ static void added_tokens_without_sense_are_refused(void **state)
         (void)snprintf(text, sizeof text, "{\"added_tokens_decoder\": %s}", decoders[i]);
         tn_hf_test_put_text(&t, "tokenizer.model", "x");
         tn_hf_test_put_text(&t, "tokenizer_config.json", text);
-        if (!open_and_describe(&t, &err) || !strstr(err.text, "added_tokens_decoder"))
+        if (!open_and_describe(&t, &err) ||
+            !strstr(err.text, "(memory)/tokenizer_config.json: added_tokens_decoder"))
             fail_msg("%s: \"%s\"", decoders[i], err.text);
         tn_hf_test_deinit(&t);
     }
