@@ -125,6 +125,16 @@ static void read_width(tn_hf_config *c, float part)
                      (int)rope->rotary_dim, (int)c->desc.head_dim);
 }
 
+/* Models of several kinds of attention may have settings for each. */
+static void refuse_nested(tn_json_reader *r)
+{
+    static const char *const kinds[] = { "full_attention", "sliding_attention" };
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (tn_json_get(r, kinds[i]))
+            tn_json_fail(r, TN_UNSUPPORTED, "%s has settings of its own, which is not supported",
+                         kinds[i]);
+}
+
 void tn_hf_rope_read(tn_hf_config *c)
 {
     tn_rope_desc *rope = &c->desc.rope;
@@ -134,6 +144,7 @@ void tn_hf_rope_read(tn_hf_config *c)
     tn_json_reader old = tn_json_object(r, "rope_scaling", "config.json: rope_scaling");
     /* From transformers 5 on all of it is in rope_parameters. */
     tn_json_reader now = tn_json_object(r, "rope_parameters", "config.json: rope_parameters");
+    refuse_nested(&now);
     tn_json_positive(r, "rope_theta", &rope->base);
     tn_json_positive(&now, "rope_theta", &rope->base);
     tn_json_positive(r, "partial_rotary_factor", &part);

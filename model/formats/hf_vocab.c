@@ -228,8 +228,12 @@ static tn_status read_all(tn_vocab *v, tn_hf_files *files, settings *s, const js
     read_ids(v, config);
     v->add_bos = switch_of(s->tokenizer, "add_bos_token");
     v->add_eos = switch_of(s->tokenizer, "add_eos_token");
-    TN_TRY(read_stops(v, stops_of(s->generation, config), arena, err));
-    TN_TRY(read_added(v, s->tokenizer, arena, err));
+    tn_status st = read_stops(v, stops_of(s->generation, config), arena, err);
+    if (st)
+        return tn_error_wrap(err, st, "%s/generation_config.json (or config.json)", files->dir);
+    st = read_added(v, s->tokenizer, arena, err);
+    if (st)
+        return tn_error_wrap(err, st, "%s/tokenizer_config.json", files->dir);
     return read_template(v, files, s->tokenizer, arena, err);
 }
 

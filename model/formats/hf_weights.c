@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A role takes at most three tensors of the core from one of the file. */
-enum { MAX_TAKES = 3 };
+/* Tensors of the core: at most three from one of the file; outside of layers embedding, norm and
+ * head. */
+enum { MAX_TAKES = 3, MAX_GLOBAL = 3 };
 
 typedef struct mapper {
     tn_hf_weights *w;
@@ -219,6 +220,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->info.name, y->info.name);
 }
 
+/* As many as the layers may have, and no more than the files have. */
+static size_t most_weights(const tn_hf_shards *shards, int32_t n_layers)
+{
+    const size_t by_layers = MAX_GLOBAL + (size_t)n_layers * 2 * TN_HF_MAX_ROLES;
+    const size_t by_files = MAX_TAKES * shards->n_tensors;
+    return by_layers < by_files ? by_layers : by_files;
+}
+
 tn_status tn_hf_weights_map(tn_hf_weights *w, tn_hf_shards *shards, const tn_hf_config *config,
                             const tn_hf_quant *quant, tn_arena *arena, tn_error *err)
 {
@@ -232,7 +241,7 @@ tn_status tn_hf_weights_map(tn_hf_weights *w, tn_hf_shards *shards, const tn_hf_
                        .config = config,
                        .quant = quant,
                        .arena = arena,
-                       .capacity = MAX_TAKES * shards->n_tensors };
+                       .capacity = most_weights(shards, d->n_layers) };
     w->weight = tn_arena_alloc(arena, m.capacity * sizeof(*w->weight));
     if (!w->weight)
         return tn_fail_memory(err, "the table of weights");

@@ -51,6 +51,8 @@ static tn_status open_and_describe(const tn_hf_test *t, tn_error *err)
     return st;
 }
 
+#define ARCH "\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"]"
+
 /* In config.json, `from` becomes `to`. */
 static const struct {
     const char *from, *to;
@@ -107,8 +109,16 @@ static const struct {
     { "10000.0", "10000.0, \"attention_bias\": true", TN_INVALID,
       "model.layers.0.self_attn.q_proj.bias is missing" },
     { "10000.0", "10000.0, \"quantization_config\": 3", TN_INVALID, "an object is needed" },
-    { "\"llama\"", "\"qwen2\", \"use_sliding_window\": true, \"layer_types\": [\"other\"]",
-      TN_UNSUPPORTED, "architectures is \"LlamaForCausalLM\"" },
+    { "10000.0", "10000.0, \"rope_parameters\": {\"full_attention\": {\"rope_type\": \"yarn\"}}",
+      TN_UNSUPPORTED, "rope_parameters: full_attention has settings of its own" },
+    { ARCH, "\"model_type\": \"qwen2\", \"layer_types\": [\"other\"]", TN_UNSUPPORTED,
+      "layer_types[0] is \"other\"; by use_sliding_window and max_window_layers it is "
+      "full_attention" },
+    { ARCH, "\"model_type\": \"internlm\", \"rotary\": {\"type\": \"other\"}", TN_UNSUPPORTED,
+      "rotary: type is \"other\"; origin and dynamic are supported" },
+    { ARCH, "\"model_type\": \"qwen3\"", TN_INVALID, "self_attn.q_norm.weight is missing" },
+    { ARCH, "\"model_type\": \"internlm2\"", TN_INVALID, "model.tok_embeddings.weight is missing" },
+    { "\"num_key_value_heads\": 1", "\"head_dim\": 5000", TN_INVALID, "from 1 to 4096" },
 };
 
 static void each_broken_config_is_refused_with_its_reason(void **state)
@@ -168,7 +178,8 @@ static const struct {
     { "tokenizer_config.json", "nothing", "tokenizer_config.json: no valid JSON" },
     { "special_tokens_map.json", "[1]", "special_tokens_map.json: no JSON object" },
     { "generation_config.json", "{\"eos_token_id\": [2, \"x\"]}", "an id from 0 to" },
-    { "generation_config.json", "{\"eos_token_id\": -5}", "an id from 0 to" },
+    { "generation_config.json", "{\"eos_token_id\": -5}",
+      "(memory)/generation_config.json (or config.json): eos_token_id: an id from 0 to" },
 };
 
 static void each_other_file_that_is_wrong_is_named(void **state)
@@ -204,7 +215,8 @@ static void added_tokens_without_sense_are_refused(void **state)
         (void)snprintf(text, sizeof text, "{\"added_tokens_decoder\": %s}", decoders[i]);
         tn_hf_test_put_text(&t, "tokenizer.model", "x");
         tn_hf_test_put_text(&t, "tokenizer_config.json", text);
-        if (!open_and_describe(&t, &err) || !strstr(err.text, "added_tokens_decoder"))
+        if (!open_and_describe(&t, &err) ||
+            !strstr(err.text, "(memory)/tokenizer_config.json: added_tokens_decoder"))
             fail_msg("%s: \"%s\"", decoders[i], err.text);
         tn_hf_test_deinit(&t);
     }

@@ -56,3 +56,11 @@ def test_what_cannot_run_is_inspected_and_refused_by_name(tmp_path):
     text = tenon("inspect", model)
     assert f"cannot run      {model}: config.json: {message}" in text
     assert "21 tensors" in text
+
+
+def test_what_is_no_model_is_refused_with_what_is_one(tmp_path, model):
+    (tmp_path / "empty").mkdir()
+    assert "there is no config.json; a model directory has one, and *.safetensors" in refused(tmp_path / "empty")
+    assert "of a Hugging Face model give the directory" in refused(model / "config.json")
+    (model / "model-00002-of-00002.safetensors").unlink()
+    assert "names the shard model-00002-of-00002.safetensors, which is not there: fetch it" in refused(model)
