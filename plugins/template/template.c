@@ -4,7 +4,7 @@
  * arithmetic. docs/add-a-plugin.md walks through it from top to bottom. It needs <tenon/plugin.h>
  * and nothing else of tenon:
  *
- *     cc -std=c11 -O2 -shared -fPIC -fvisibility=hidden -I<tenon>/include template.c -lm -o acme.so
+ *     cc -std=c11 -O2 -shared -fPIC -fvisibility=hidden -I PREFIX/include acme.c -lm -o acme.so
  */
 #include <tenon/plugin.h>
 
@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Part of the layout id: raise it whenever pack writes other bytes, or cached blobs are read
- * wrongly. */
-#define NORM_LAYOUT "template.norm.f32.1"
+/* The plugin's name, in its descriptor and before the names of its kernels and layouts. */
+#define NAME "template"
+
+/* Part of the layout id: raise the number whenever pack writes other bytes, or cached blobs are
+ * read wrongly. */
+#define NORM_LAYOUT NAME ".norm.f32.1"
 
 /* The program refuses a plugin that was built with another sanitizer than itself, with a sentence
  * instead of a crash. */
@@ -237,7 +240,7 @@ static const tn_kernel rmsnorm = {
     .size = sizeof(tn_kernel),
     .flags = TN_K_DETERMINISTIC | TN_K_BATCH_INVARIANT,
     .op = "rmsnorm",
-    .name = "template.rmsnorm",
+    .name = NAME ".rmsnorm",
     .tolerance = "f32acc",
     .supports = norm_supports,
     .plan = norm_plan,
@@ -251,7 +254,7 @@ static const tn_kernel add = {
     .size = sizeof(tn_kernel),
     .flags = TN_K_DETERMINISTIC | TN_K_BATCH_INVARIANT | TN_K_IN_PLACE,
     .op = "add",
-    .name = "template.add",
+    .name = NAME ".add",
     .tolerance = "f32acc",
     .supports = add_supports,
     .run = add_run,
@@ -263,7 +266,7 @@ const tn_plugin tn_plugin_v1 = {
     .size = sizeof(tn_plugin),
     .minor = TN_ABI_MINOR,
     .sanitizer = SANITIZER,
-    .name = "template",
+    .name = NAME,
     .version = "1.0",
     .domain = "host",
     .build = "plain C",

@@ -177,6 +177,7 @@ static void what_is_wrong_with_the_descriptor_is_said(void **state)
     (void)state;
     assert_load(BROKEN_DIR, "truncated", TN_PLUGIN_FAILED, "its tn_plugin says it is");
     assert_load(BROKEN_DIR, "huge_size", TN_PLUGIN_FAILED, "says it is 1073741824 bytes");
+    assert_load(BROKEN_DIR, "short_kernel", TN_PLUGIN_FAILED, "its tn_kernel says it is 64 bytes");
     assert_load(BROKEN_DIR, "no_name", TN_PLUGIN_FAILED, "no name");
     assert_load(BROKEN_DIR, "no_kernels", TN_PLUGIN_FAILED, "no kernels");
     assert_load(BROKEN_DIR, "no_kernel_name", TN_PLUGIN_FAILED, "kernel 0 has no name");
@@ -190,6 +191,7 @@ static void a_later_minor_version_loads(void **state)
 {
     (void)state;
     assert_load(BROKEN_DIR, "newer_minor", TN_PLUGIN_LOADED, "");
+    assert_load(BROKEN_DIR, "long_kernel", TN_PLUGIN_LOADED, "");
 }
 
 static void kernels_of_unknown_ops_are_left_out(void **state)
