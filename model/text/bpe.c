@@ -3,24 +3,16 @@
 
 #include "core/base/alloc.h"
 #include "model/text/bpe_merge.h"
+#include "model/text/byte_alphabet.h"
 #include "model/text/pretokenizer.h"
-#include "model/text/utf8.h"
 
 #include <string.h>
-
-/*
- * The byte alphabet of GPT-2 (encoder.py, bytes_to_unicode): the printable bytes of Latin-1 stand
- * for themselves, the other 68 for U+0100 and on, in order.
- */
-#define N_ALPHABET (256 + 68)
 
 struct tn_bpe {
     const tn_vocab_index *index;
     tn_pretokenizer *pretokenizer;
     bool ignore_merges;
-    uint16_t code_point[256];    /* of a byte in the alphabet */
-    int16_t byte_of[N_ALPHABET]; /* the inverse; -1: not in the alphabet */
-    int32_t byte_id[256];        /* -1: the vocabulary has no token for the byte */
+    int32_t byte_id[256]; /* -1: the vocabulary has no token for the byte */
     tn_bpe_merges merges;
 };
 
@@ -31,64 +23,10 @@ typedef struct work {
     tn_bpe_word word;
 } work;
 
-static bool is_printable_byte(uint32_t byte)
+void tn_bpe_piece(tn_text token, tn_strbuf *out)
 {
-    return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xAC) ||
-           (byte >= 0xAE && byte <= 0xFF);
-}
-
-static void fill_alphabet(tn_bpe *bpe)
-{
-    uint16_t next = 0x100;
-    memset(bpe->byte_of, 0xFF, sizeof(bpe->byte_of));
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        bpe->code_point[byte] = is_printable_byte(byte) ? (uint16_t)byte : next++;
-        bpe->byte_of[bpe->code_point[byte]] = (int16_t)byte;
-    }
-}
-
-/* The alphabet has no character above U+07FF: two bytes of UTF-8 at most. */
-static size_t put_code_point(uint16_t code_point, char out[2])
-{
-    if (code_point < 0x80) {
-        out[0] = (char)code_point;
-        return 1;
-    }
-    out[0] = (char)(0xC0 | code_point >> 6);
-    out[1] = (char)(0x80 | (code_point & 0x3F));
-    return 2;
-}
-
-/* The byte of the character at text[0, n), n >= 1, and its length; -1 when it is none of the
- * alphabet's. */
-static int32_t next_byte(const tn_bpe *bpe, const char *text, size_t n, size_t *out_n)
-{
-    tn_utf8_unit unit = tn_utf8_next(text, n);
-    *out_n = unit.n;
-    return unit.kind == TN_UTF8_CHAR && unit.code_point < N_ALPHABET ? bpe->byte_of[unit.code_point]
-                                                                     : -1;
-}
-
-static bool is_in_alphabet(const tn_bpe *bpe, tn_text token)
-{
-    size_t at, n;
-    for (at = 0; at < token.n; at += n) {
-        if (next_byte(bpe, token.data + at, token.n - at, &n) < 0)
-            return false;
-    }
-    return true;
-}
-
-void tn_bpe_piece(const tn_bpe *bpe, tn_text token, tn_strbuf *out)
-{
-    if (!is_in_alphabet(bpe, token)) {
+    if (!tn_byte_alphabet_get(token.data, token.n, out))
         tn_strbuf_append(out, token.data, token.n);
-        return;
-    }
-    for (size_t at = 0, n; at < token.n; at += n) {
-        char byte = (char)next_byte(bpe, token.data + at, token.n - at, &n);
-        tn_strbuf_append(out, &byte, 1);
-    }
 }
 
 /* "left right" -> the ids of left, right and leftright. A blank at the very beginning belongs to
@@ -142,10 +80,9 @@ tn_status tn_bpe_create(const tn_vocab_index *index, tn_bpe **out, tn_error *err
         return tn_fail_memory(err, "the tokenizer");
     bpe->index = index;
     bpe->ignore_merges = spec.ignore_merges;
-    fill_alphabet(bpe);
     for (size_t byte = 0; byte < 256; byte++) {
         char text[2];
-        size_t n = put_code_point(bpe->code_point[byte], text);
+        size_t n = tn_byte_alphabet_letter((unsigned char)byte, text);
         bpe->byte_id[byte] = tn_vocab_index_find(index, text, n);
     }
     tn_status st = tn_pretokenizer_create(spec.pattern, 0, &bpe->pretokenizer, err);
@@ -175,7 +112,7 @@ static int32_t whole_piece(const tn_bpe *bpe, const char *piece, size_t n)
     if (2 * n > sizeof(text))
         return -1;
     for (size_t i = 0; i < n; i++)
-        len += put_code_point(bpe->code_point[(uint8_t)piece[i]], text + len);
+        len += tn_byte_alphabet_letter((unsigned char)piece[i], text + len);
     return tn_vocab_index_find(bpe->index, text, len);
 }
 
