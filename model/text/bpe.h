@@ -17,6 +17,6 @@ tn_status tn_bpe_encode(const tn_bpe *bpe, const char *text, size_t n, tn_ids *i
                         tn_error *err) TN_MUST_USE;
 /** Append the bytes that a token text stands for; a text with a character outside the byte alphabet
  * stands for itself. */
-void tn_bpe_piece(const tn_bpe *bpe, tn_text token, tn_strbuf *out);
+void tn_bpe_piece(tn_text token, tn_strbuf *out);
 
 #endif

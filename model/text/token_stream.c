@@ -17,7 +17,8 @@
 
 struct tn_token_stream {
     const tn_tokenizer *tokenizer;
-    bool special, begun, stopped;
+    bool special, stopped;
+    tn_decode_state decode;
     tn_strbuf raw;  /* decoded bytes; between calls at most the beginning of one character */
     tn_strbuf text; /* valid UTF-8 not yet shown; between calls a proper prefix of a stop string, or
                        empty */
@@ -183,7 +184,7 @@ tn_status tn_token_stream_push(tn_token_stream *s, int32_t id, tn_strbuf *out, b
     *out_stopped = s->stopped;
     if (s->stopped)
         return TN_OK;
-    TN_TRY(tn_tokenizer_decode_step(s->tokenizer, id, s->special, &s->begun, &s->raw, err));
+    TN_TRY(tn_tokenizer_decode_step(s->tokenizer, id, s->special, &s->decode, &s->raw, err));
     TN_TRY(advance(s, false, out, err));
     s->n_held -= s->n_held > 0;
     *out_stopped = s->stopped;

@@ -3,6 +3,7 @@
 
 #include "core/base/alloc.h"
 #include "model/text/bpe.h"
+#include "model/text/hf/hf.h"
 #include "model/text/special.h"
 #include "model/text/spm.h"
 #include "model/text/tokenizer_impl.h"
@@ -18,8 +19,9 @@ static const char deepseek_end[] =
 
 struct tn_tokenizer {
     tn_vocab_index index;
-    tn_bpe *bpe; /* one of the two, by the vocabulary's kind */
+    tn_bpe *bpe; /* one of the three, by the vocabulary's kind */
     tn_spm *spm;
+    tn_hf *hf;         /* finds special tokens itself */
     tn_special parsed; /* with TN_ENCODE_SPECIAL */
     tn_special always; /* without; libsentencepiece finds user-defined pieces itself, so only BPE
                           has any here */
@@ -71,6 +73,10 @@ static tn_status find_stops(tn_tokenizer *t, tn_error *err)
                                   "<end_of_utterance>", deepseek_end };
     TN_TRY(add_stop(t, t->index.vocab->eos, err));
     TN_TRY(add_stop(t, t->index.vocab->eot, err));
+    for (int32_t i = 0; i < t->index.vocab->n_stops; i++) {
+        if (t->index.vocab->stop[i] < t->index.vocab->n_tokens)
+            TN_TRY(add_stop(t, t->index.vocab->stop[i], err));
+    }
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         int32_t id = tn_tokenizer_find(t, texts[i], strlen(texts[i]));
         if (is_type(t, id, TN_TOKEN_CONTROL))
@@ -79,36 +85,41 @@ static tn_status find_stops(tn_tokenizer *t, tn_error *err)
     return TN_OK;
 }
 
-static tn_status create_model(tn_tokenizer *t, tn_error *err)
+static tn_status create_model(tn_tokenizer *t, const tn_vocab *vocab, tn_error *err)
 {
-    int32_t kind = t->index.vocab->kind;
-    if (kind == TN_VOCAB_BPE)
-        return tn_bpe_create(&t->index, &t->bpe, err);
-    if (kind == TN_VOCAB_SPM)
-        return tn_spm_create(&t->index, &t->spm, err);
-    return tn_fail(err, TN_UNSUPPORTED,
-                   "vocabulary kind %d is not known, known are: byte-level BPE, SentencePiece BPE",
-                   kind);
+    if (vocab->kind == TN_VOCAB_HF_JSON)
+        return tn_hf_create(vocab, &t->index, &t->hf, err);
+    if (vocab->kind != TN_VOCAB_BPE && vocab->kind != TN_VOCAB_SPM)
+        return tn_fail(err, TN_UNSUPPORTED,
+                       "vocabulary kind %d is not known, known are: byte-level BPE, SentencePiece "
+                       "BPE, tokenizer.json",
+                       vocab->kind);
+    TN_TRY(tn_vocab_index_init(&t->index, vocab, err));
+    return vocab->kind == TN_VOCAB_BPE ? tn_bpe_create(&t->index, &t->bpe, err)
+                                       : tn_spm_create(&t->index, &t->spm, err);
+}
+
+static tn_status create_specials(tn_tokenizer *t, tn_error *err)
+{
+    const unsigned control = 1u << TN_TOKEN_CONTROL | 1u << TN_TOKEN_UNKNOWN,
+                   user = 1u << TN_TOKEN_USER_DEFINED;
+    if (t->hf)
+        return TN_OK;
+    TN_TRY(tn_special_init(&t->parsed, &t->index, t->bpe ? control | user : control, err));
+    return tn_special_init(&t->always, &t->index, t->bpe ? user : 0, err);
 }
 
 tn_status tn_tokenizer_create(const tn_vocab *vocab, tn_tokenizer **out, tn_error *err)
 {
-    const unsigned control = 1u << TN_TOKEN_CONTROL | 1u << TN_TOKEN_UNKNOWN,
-                   user = 1u << TN_TOKEN_USER_DEFINED;
-
     *out = NULL;
     if (vocab->kind == TN_VOCAB_NONE)
         return tn_fail(err, TN_UNSUPPORTED, "model has no vocabulary: it takes token ids only");
     tn_tokenizer *t = tn_alloc_array(1, sizeof(*t));
     if (!t)
         return tn_fail_memory(err, "the tokenizer");
-    tn_status st = tn_vocab_index_init(&t->index, vocab, err);
+    tn_status st = create_model(t, vocab, err);
     if (!st)
-        st = create_model(t, err);
-    if (!st)
-        st = tn_special_init(&t->parsed, &t->index, t->bpe ? control | user : control, err);
-    if (!st)
-        st = tn_special_init(&t->always, &t->index, t->bpe ? user : 0, err);
+        st = create_specials(t, err);
     if (!st)
         st = find_stops(t, err);
     if (st)
@@ -125,6 +136,7 @@ void tn_tokenizer_destroy(tn_tokenizer *t)
     tn_ids_deinit(&t->stop);
     tn_special_deinit(&t->always);
     tn_special_deinit(&t->parsed);
+    tn_hf_destroy(t->hf);
     tn_spm_destroy(t->spm);
     tn_bpe_destroy(t->bpe);
     tn_vocab_index_deinit(&t->index);
@@ -143,6 +155,8 @@ static tn_status encode_plain(const tn_tokenizer *t, const char *text, size_t n,
 static tn_status encode_text(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
                              tn_ids *ids, tn_error *err)
 {
+    if (t->hf)
+        return tn_hf_encode(t->hf, &t->index, text, n, (flags & TN_ENCODE_SPECIAL) != 0, ids, err);
     const tn_special *set = flags & TN_ENCODE_SPECIAL ? &t->parsed : &t->always;
     for (size_t at = 0; at < n;) {
         tn_special_match match = tn_special_find(set, text, n, at);
@@ -154,22 +168,44 @@ static tn_status encode_text(const tn_tokenizer *t, const char *text, size_t n, 
     return TN_OK;
 }
 
+static tn_status append_list(const int32_t *id, int32_t n, tn_ids *ids, tn_error *err)
+{
+    for (int32_t i = 0; i < n; i++)
+        TN_TRY(tn_ids_append(ids, id[i], err));
+    return TN_OK;
+}
+
+static tn_status append_before(const tn_tokenizer *t, tn_ids *ids, tn_error *err)
+{
+    const tn_vocab *v = t->index.vocab;
+    if (t->hf)
+        return append_list(tn_hf_around(t->hf)->before, tn_hf_around(t->hf)->n_before, ids, err);
+    return append_list(&v->bos, v->add_bos && v->bos >= 0, ids, err);
+}
+
+static tn_status append_after(const tn_tokenizer *t, tn_ids *ids, tn_error *err)
+{
+    const tn_vocab *v = t->index.vocab;
+    if (t->hf)
+        return append_list(tn_hf_around(t->hf)->after, tn_hf_around(t->hf)->n_after, ids, err);
+    return append_list(&v->eos, v->add_eos && v->eos >= 0, ids, err);
+}
+
 tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
                               tn_ids *ids, tn_error *err)
 {
-    const tn_vocab *v = t->index.vocab;
     const size_t n_before = ids->n;
     tn_status st = TN_OK;
 
     if (n > MAX_ENCODE_BYTES)
         return tn_fail(err, TN_INVALID, "text has %zu bytes, at most %u are allowed", n,
                        MAX_ENCODE_BYTES);
-    if ((flags & TN_ENCODE_BOS) && v->add_bos && v->bos >= 0)
-        st = tn_ids_append(ids, v->bos, err);
+    if (flags & TN_ENCODE_BOS)
+        st = append_before(t, ids, err);
     if (!st)
         st = encode_text(t, text, n, flags, ids, err);
-    if (!st && (flags & TN_ENCODE_BOS) && v->add_eos && v->eos >= 0)
-        st = tn_ids_append(ids, v->eos, err);
+    if (!st && (flags & TN_ENCODE_BOS))
+        st = append_after(t, ids, err);
     if (st)
         ids->n = n_before;
     return st;
@@ -190,33 +226,54 @@ static void put_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf
     else if (!hidden && t->spm)
         tn_spm_piece(t->spm, id, out);
     else if (!hidden)
-        tn_bpe_piece(t->bpe, *text, out);
+        tn_bpe_piece(*text, out);
 }
 
-tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out,
-                             tn_error *err)
+static tn_status check_id(const tn_tokenizer *t, int32_t id, tn_error *err)
 {
     if (id < 0 || id >= t->index.vocab->n_tokens)
         return tn_fail(err, TN_INVALID,
                        "token id %d is outside the vocabulary, 0 to %d are allowed", id,
                        t->index.vocab->n_tokens - 1);
-    put_piece(t, id, special, out);
+    return TN_OK;
+}
+
+tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn_strbuf *out,
+                             tn_error *err)
+{
+    TN_TRY(check_id(t, id, err));
+    tn_hf_decode_state inner = { .begun = true, .text_begun = true };
+    if (t->hf)
+        TN_TRY(tn_hf_decode_step(t->hf, &t->index, id, special, &inner, out, err));
+    else
+        put_piece(t, id, special, out);
     return out->failed ? tn_fail_memory(err, "the text of tokens") : TN_OK;
 }
 
-tn_status tn_tokenizer_decode_step(const tn_tokenizer *t, int32_t id, bool special, bool *begun,
-                                   tn_strbuf *out, tn_error *err)
+static tn_status decode_hf_step(const tn_tokenizer *t, int32_t id, bool special,
+                                tn_decode_state *state, tn_strbuf *out, tn_error *err)
+{
+    TN_TRY(check_id(t, id, err));
+    TN_TRY(tn_hf_decode_step(t->hf, &t->index, id, special, &state->hf, out, err));
+    return out->failed ? tn_fail_memory(err, "the text of tokens") : TN_OK;
+}
+
+tn_status tn_tokenizer_decode_step(const tn_tokenizer *t, int32_t id, bool special,
+                                   tn_decode_state *state, tn_strbuf *out, tn_error *err)
 {
     size_t at = out->len;
+    if (t->hf)
+        return decode_hf_step(t, id, special, state, out, err);
     TN_TRY(tn_tokenizer_piece(t, id, special, out, err));
     if (out->len == at)
         return TN_OK;
     /* As SentencePieceProcessor::Decode: the blank that begins the first visible piece is the dummy
      * prefix; a byte is text. */
-    bool drop = t->spm && !*begun && t->index.vocab->add_space_prefix && out->data[at] == ' ' &&
+    bool drop = t->spm && !state->begun && t->index.vocab->add_space_prefix &&
+                out->data[at] == ' ' &&
                 (is_type(t, id, TN_TOKEN_NORMAL) || is_type(t, id, TN_TOKEN_USER_DEFINED) ||
                  is_type(t, id, TN_TOKEN_UNUSED));
-    *begun = true;
+    state->begun = true;
     if (drop) {
         memmove(out->data + at, out->data + at + 1, out->len - at); /* with the NUL */
         out->len--;
@@ -227,15 +284,20 @@ tn_status tn_tokenizer_decode_step(const tn_tokenizer *t, int32_t id, bool speci
 tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special,
                               tn_strbuf *out, tn_error *err)
 {
-    bool begun = false;
+    tn_decode_state state = { 0 };
     for (size_t i = 0; i < n; i++)
-        TN_TRY(tn_tokenizer_decode_step(t, ids[i], special, &begun, out, err));
+        TN_TRY(tn_tokenizer_decode_step(t, ids[i], special, &state, out, err));
     return TN_OK;
 }
 
 int32_t tn_tokenizer_n_tokens(const tn_tokenizer *t)
 {
     return t->index.vocab->n_tokens;
+}
+
+const tn_vocab *tn_tokenizer_vocab(const tn_tokenizer *t)
+{
+    return t->index.vocab;
 }
 
 int32_t tn_tokenizer_bos(const tn_tokenizer *t)

@@ -62,6 +62,9 @@ tn_status tn_tokenizer_piece(const tn_tokenizer *t, int32_t id, bool special, tn
 tn_status tn_tokenizer_decode(const tn_tokenizer *t, const int32_t *ids, size_t n, bool special,
                               tn_strbuf *out, tn_error *err) TN_MUST_USE;
 
+/** The vocabulary: that of create, or for kinds HF_JSON and SPM_MODEL what was read from its source
+ * (tokens, types, special ids, add_bos, add_eos; n_merges counts, `merge` is NULL). Borrowed. */
+const tn_vocab *tn_tokenizer_vocab(const tn_tokenizer *t);
 int32_t tn_tokenizer_n_tokens(const tn_tokenizer *t);
 int32_t tn_tokenizer_bos(const tn_tokenizer *t); /* -1: none */
 /** Ids that end a generation (EOS, EOT, and <|im_end|>, <|eot_id|>, <|endoftext|>, <end_of_turn>...

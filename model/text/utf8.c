@@ -39,6 +39,14 @@ tn_utf8_unit tn_utf8_next(const char *bytes, size_t n)
     return (tn_utf8_unit){ TN_UTF8_CHAR, l.n, code_point };
 }
 
+bool tn_utf8_is_space(uint32_t code_point)
+{
+    const uint32_t c = code_point;
+    return (c >= 9 && c <= 13) || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
+}
+
 size_t tn_utf8_valid_prefix(const char *text, size_t n)
 {
     size_t at = 0;

@@ -4,6 +4,7 @@
 #ifndef TN_MODEL_TEXT_UTF8_H
 #define TN_MODEL_TEXT_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ typedef struct tn_utf8_unit {
 /** bytes[0, n), n >= 1. INVALID covers a "maximal subpart" (Unicode 15, 3.9), so one U+FFFD stands
  * for it wherever the text is cut. */
 tn_utf8_unit tn_utf8_next(const char *bytes, size_t n);
+
+/** White_Space (Unicode 15, PropList.txt). */
+bool tn_utf8_is_space(uint32_t code_point);
 
 /** Bytes of the longest prefix of text[0, n) that is valid; n when all is. */
 size_t tn_utf8_valid_prefix(const char *text, size_t n);
