@@ -82,17 +82,23 @@ static bool with_path(tn_chat *chat, const char *argument, file_action act)
     return true;
 }
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static tn_status save_to(tn_chat *chat, char **path, tn_error *err)
 {
     TN_TRY(tn_chat_save(&chat->session, *path, err));
-    tn_chat_say(chat, "saved %zu turns to %s\n", chat->session.n, *path);
+    tn_chat_say(chat, "saved %zu turn%s to %s\n", chat->session.n, plural(chat->session.n), *path);
     return TN_OK;
 }
 
 static tn_status load_from(tn_chat *chat, char **path, tn_error *err)
 {
     TN_TRY(tn_chat_load(&chat->session, *path, err));
-    tn_chat_say(chat, "loaded %zu turns from %s\n", chat->session.n, *path);
+    tn_chat_say(chat, "loaded %zu turn%s from %s\n", chat->session.n, plural(chat->session.n),
+                *path);
     return TN_OK;
 }
 

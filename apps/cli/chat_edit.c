@@ -23,6 +23,7 @@ enum { MAX_HISTORY = 1000, MAX_HISTORY_BYTES = 16 << 20 };
 
 /* Terminals put pasted text between these marks when asked to, so that its newlines are no Enter.
  */
+#define CLEAR_LINE  "\r\033[J"
 #define PASTE_ON    "\033[?2004h"
 #define PASTE_OFF   "\033[?2004l"
 #define PASTE_BEGIN "\033[200~"
@@ -51,6 +52,7 @@ static char *prompt_of(EditLine *el)
 static void redraw(EditLine *el)
 {
     el_resize(el);
+    fputs(CLEAR_LINE, stdout);   /* libedit forgets what stands there, and would write behind it */
     el_set(el, EL_PREP_TERM, 1); /* the shell changed the terminal while we were stopped */
     el_set(el, EL_REFRESH);
 }
@@ -76,9 +78,12 @@ static int get_character(EditLine *el, wchar_t *out)
     el_get(el, EL_CLIENTDATA, &e);
     for (;;) {
         char byte;
-        if (tn_chat_take_redraw())
+        const int got = tn_chat_wait_readable(STDIN_FILENO);
+        if (got == TN_CHAT_REDRAW) {
             redraw(el);
-        if (tn_chat_wait_readable(STDIN_FILENO) == TN_CHAT_INTERRUPTED) {
+            continue;
+        }
+        if (got == TN_CHAT_INTERRUPTED) {
             errno = EINTR;
             return -1;
         }

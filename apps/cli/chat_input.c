@@ -97,6 +97,8 @@ int tn_chat_wait_readable(int fd)
     for (;;) {
         if (tn_chat_interrupted() || tn_chat_must_end())
             return TN_CHAT_INTERRUPTED;
+        if (tn_chat_take_redraw())
+            return TN_CHAT_REDRAW;
         const int n = poll(&wait, 1, SIGNAL_CHECK_MS);
         if (n > 0 || (n < 0 && errno != EINTR))
             return TN_CHAT_READ; /* an error too: reading tells which */
@@ -109,8 +111,11 @@ static int fill(tn_chat_plain *p)
     if (tn_chat_interrupted() || tn_chat_must_end()) /* lines that wait in the buffer wait on */
         return TN_CHAT_INTERRUPTED;
     while (p->at == p->n && !p->ended) {
-        if (tn_chat_wait_readable(p->fd) == TN_CHAT_INTERRUPTED)
-            return TN_CHAT_INTERRUPTED;
+        const int got = tn_chat_wait_readable(p->fd);
+        if (got == TN_CHAT_INTERRUPTED)
+            return got;
+        if (got == TN_CHAT_REDRAW) /* the terminal keeps plain lines by itself */
+            continue;
         const ssize_t n = read(p->fd, p->buffer, sizeof p->buffer);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;

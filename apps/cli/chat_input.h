@@ -11,8 +11,9 @@
 
 enum { TN_CHAT_MAX_TURN_BYTES = 16 << 20 };
 
-/* What reading gave. INTERRUPTED: Ctrl-C, or the wish to end. */
-enum { TN_CHAT_READ = 0, TN_CHAT_END = 1, TN_CHAT_INTERRUPTED = 2 };
+/* What reading gave. INTERRUPTED: Ctrl-C, or the wish to end. REDRAW, of waiting only: the terminal
+ * changed its size, or the program went on after a stop. */
+enum { TN_CHAT_READ = 0, TN_CHAT_END = 1, TN_CHAT_INTERRUPTED = 2, TN_CHAT_REDRAW = 3 };
 
 typedef struct tn_chat_lines {
     /* Append one line without its newline to *line; `line->failed` says that it is too long. prompt
@@ -42,7 +43,7 @@ typedef struct tn_chat_plain {
 
 int tn_chat_plain_read(void *plain, const char *prompt, tn_strbuf *line);
 
-/** Wait until fd can be read: TN_CHAT_READ, or TN_CHAT_INTERRUPTED when a signal asks. */
+/** Wait until fd can be read: TN_CHAT_READ, or what a signal asks: INTERRUPTED, REDRAW. */
 int tn_chat_wait_readable(int fd);
 
 #endif

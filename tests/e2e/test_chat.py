@@ -138,6 +138,20 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chat, slow, tmp_path):
     assert t.status() == 0
 
 
+@pytest.mark.parametrize("event", [signal.SIGCONT, signal.SIGWINCH])
+def test_a_half_typed_line_is_drawn_again_after_a_stop_or_a_new_size(chat, roomy, event):
+    t = chat(*ask(roomy))
+    t.expect(READY)
+    t.send(b"half a line")
+    t.expect(rb"half a line")
+    os.kill(t.pid, event)
+    t.expect(rb"\r\x1b\[J> half a line")  # in place of what stood there, and before the next key
+    t.send(CTRL_C)
+    t.expect(READY)
+    t.send(CTRL_D)
+    assert t.status() == 0
+
+
 def test_ctrl_c_at_the_prompt_drops_the_line_then_hints_then_leaves(chat, roomy):
     t = chat(*ask(roomy))
     t.expect(READY)
@@ -182,7 +196,7 @@ def test_a_saved_conversation_is_loaded_in_another_run(chat, roomy, tmp_path):
 
     t = chat(*ask(roomy))
     t.expect(READY)
-    assert "loaded 1 turns" in t.turn(b"/load " + bytes(path))
+    assert "loaded 1 turn from" in t.turn(b"/load " + bytes(path))
     assert "Be brief." in t.turn(b"/system")
     t.turn(b"/save " + bytes(tmp_path / "again.json"))
     assert (tmp_path / "again.json").read_bytes() == before
