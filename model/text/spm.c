@@ -178,11 +178,27 @@ static void put_specs(const tn_spm *spm, tn_strbuf *proto)
     tn_strbuf_deinit(&spec);
 }
 
+/* A message that stands there twice is merged, the last value of a field counts: so the model's own
+ * bytes need only one more field. */
+static void put_source(const tn_spm *spm, tn_strbuf *proto)
+{
+    tn_strbuf spec = TN_STRBUF(16);
+    tn_strbuf_append(proto, spm->index->vocab->source.data, spm->index->vocab->source.n);
+    put_uint(&spec, NORMALIZER_ADD_DUMMY_PREFIX, 0);
+    put_message(proto, MODEL_NORMALIZER_SPEC, &spec);
+    tn_strbuf_deinit(&spec);
+}
+
 static tn_status load_model(tn_spm *spm, tn_error *err)
 {
     tn_strbuf proto = TN_STRBUF(MAX_PROTO_BYTES);
-    tn_status st = put_pieces(spm, &proto, err);
-    put_specs(spm, &proto);
+    tn_status st = TN_OK;
+    if (spm->index->vocab->source.n > 0) {
+        put_source(spm, &proto);
+    } else {
+        st = put_pieces(spm, &proto, err);
+        put_specs(spm, &proto);
+    }
     if (!st && proto.failed)
         st = tn_fail_memory(err, "the SentencePiece model");
     if (!st)

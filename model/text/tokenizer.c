@@ -6,6 +6,7 @@
 #include "model/text/hf/hf.h"
 #include "model/text/special.h"
 #include "model/text/spm.h"
+#include "model/text/spm_file.h"
 #include "model/text/tokenizer_impl.h"
 #include "model/text/vocab_index.h"
 
@@ -21,10 +22,10 @@ struct tn_tokenizer {
     tn_vocab_index index;
     tn_bpe *bpe; /* one of the three, by the vocabulary's kind */
     tn_spm *spm;
-    tn_hf *hf;         /* finds special tokens itself */
-    tn_special parsed; /* with TN_ENCODE_SPECIAL */
-    tn_special always; /* without; libsentencepiece finds user-defined pieces itself, so only BPE
-                          has any here */
+    tn_spm_file *spm_file; /* the vocabulary of a tokenizer.model */
+    tn_hf *hf;             /* finds special tokens itself */
+    tn_special parsed;     /* with TN_ENCODE_SPECIAL */
+    tn_special always;     /* without */
     tn_ids stop;
 };
 
@@ -89,10 +90,14 @@ static tn_status create_model(tn_tokenizer *t, const tn_vocab *vocab, tn_error *
 {
     if (vocab->kind == TN_VOCAB_HF_JSON)
         return tn_hf_create(vocab, &t->index, &t->hf, err);
+    if (vocab->kind == TN_VOCAB_SPM_MODEL) {
+        TN_TRY(tn_spm_file_create(vocab, &t->spm_file, err));
+        vocab = tn_spm_file_vocab(t->spm_file);
+    }
     if (vocab->kind != TN_VOCAB_BPE && vocab->kind != TN_VOCAB_SPM)
         return tn_fail(err, TN_UNSUPPORTED,
                        "vocabulary kind %d is not known, known are: byte-level BPE, SentencePiece "
-                       "BPE, tokenizer.json",
+                       "BPE, tokenizer.json, tokenizer.model",
                        vocab->kind);
     TN_TRY(tn_vocab_index_init(&t->index, vocab, err));
     return vocab->kind == TN_VOCAB_BPE ? tn_bpe_create(&t->index, &t->bpe, err)
@@ -105,8 +110,10 @@ static tn_status create_specials(tn_tokenizer *t, tn_error *err)
                    user = 1u << TN_TOKEN_USER_DEFINED;
     if (t->hf)
         return TN_OK;
-    TN_TRY(tn_special_init(&t->parsed, &t->index, t->bpe ? control | user : control, err));
-    return tn_special_init(&t->always, &t->index, t->bpe ? user : 0, err);
+    /* libsentencepiece finds the user-defined pieces of its model by itself. */
+    const bool finds_user = t->bpe || t->index.vocab->n_added > 0;
+    TN_TRY(tn_special_init(&t->parsed, &t->index, finds_user ? control | user : control, err));
+    return tn_special_init(&t->always, &t->index, finds_user ? user : 0, err);
 }
 
 tn_status tn_tokenizer_create(const tn_vocab *vocab, tn_tokenizer **out, tn_error *err)
@@ -140,6 +147,7 @@ void tn_tokenizer_destroy(tn_tokenizer *t)
     tn_spm_destroy(t->spm);
     tn_bpe_destroy(t->bpe);
     tn_vocab_index_deinit(&t->index);
+    tn_spm_file_destroy(t->spm_file);
     tn_free(t);
 }
 
