@@ -6,6 +6,7 @@
 #include "plugins/cpu-ref/kernels.h"
 #include "plugins/cpu-simd/kernels.h"
 
+#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -124,6 +125,22 @@ tn_status harness_open_simd(harness *h, int32_t n_workers, const char *const *op
         (harness){ .kernels = tn_cpu_simd_kernels, .close = tn_cpu_simd_close, .options = options };
     make_host(h, n_workers);
     return tn_cpu_simd_open(&h->host, &h->self, &err);
+}
+
+void harness_open_file(harness *h, int32_t n_workers, const char *path)
+{
+    tn_error err = { 0 };
+    const tn_plugin *plugin = NULL;
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* never closed, as the loader does */
+    if (library)
+        plugin = dlsym(library, "tn_plugin_v1");
+    if (!plugin) {
+        fail_msg("%s: %s", path, dlerror());
+        return;
+    }
+    *h = (harness){ .kernels = plugin->kernels, .close = plugin->close };
+    make_host(h, n_workers);
+    assert_int_equal(plugin->open(&h->host, &h->self, &err), TN_OK);
 }
 
 void harness_close(harness *h)
@@ -313,8 +330,10 @@ void harness_op_init(harness_op *op, harness *h, const tn_node *node)
     assert_int_equal(op->kernel->plan(h->self, &op->node, &op->plan, &err), TN_OK);
     op->blob = tn_alloc_array(1, (size_t)op->plan.weight_bytes + 1);
     op->workspace = tn_alloc_aligned((size_t)op->plan.workspace_bytes + 1);
+    op->zeroed = tn_alloc_array(1, (size_t)op->plan.zeroed_bytes + 1);
     assert_non_null(op->blob);
     assert_non_null(op->workspace);
+    assert_non_null(op->zeroed);
     memset(op->workspace, 0xff, (size_t)op->plan.workspace_bytes); /* NaN: undefined at entry */
 }
 
@@ -322,6 +341,7 @@ void harness_op_deinit(harness_op *op)
 {
     tn_free(op->blob);
     tn_free(op->workspace);
+    tn_free(op->zeroed);
 }
 
 static void pack_rows(harness_op *op, const tn_weight_rows *rows)
@@ -358,7 +378,8 @@ tn_status harness_try_run(harness_op *op, const tn_tensor *in, uint32_t n_in, co
                          .kv = (uint64_t)(uintptr_t)op->kv,
                          .kv_block_bytes = op->kv_block_bytes,
                          .workspace = (uint64_t)(uintptr_t)op->workspace,
-                         .workspace_bytes = op->plan.workspace_bytes };
+                         .workspace_bytes = op->plan.workspace_bytes,
+                         .zeroed = (uint64_t)(uintptr_t)op->zeroed };
     return op->kernel->run(op->h->self, &op->node, &launch, err);
 }
 

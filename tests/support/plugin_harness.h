@@ -31,6 +31,8 @@ typedef struct harness {
 void harness_open(harness *h, int32_t n_workers);
 /** The same for cpu-simd with options. TN_UNAVAILABLE: this machine lacks the instruction set. */
 tn_status harness_open_simd(harness *h, int32_t n_workers, const char *const *options);
+/** The same for a built plugin, by path. */
+void harness_open_file(harness *h, int32_t n_workers, const char *path);
 void harness_close(harness *h);
 const tn_kernel *harness_kernel(const harness *h, const char *op);
 
@@ -72,7 +74,7 @@ typedef struct harness_op {
     const tn_kernel *kernel;
     tn_node node;
     tn_plan plan;
-    void *blob, *workspace;
+    void *blob, *workspace, *zeroed;
     void *kv; /* pool, or NULL; the caller's */
     uint64_t kv_block_bytes;
 } harness_op;
