@@ -180,6 +180,8 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
         status = tn_check_lockstep(&s, err);
     tn_check_schedule_deinit(&s.schedule);
     tn_plugin_set_close(s.reference);
+    s.other.profile = NULL; /* the setup's */
+    tn_setup_close(&s.other);
     out->seconds = now_s() - start;
     if (status)
         tn_check_report_deinit(out);

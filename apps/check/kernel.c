@@ -96,6 +96,25 @@ static void pack(tn_check_kernel *k, const tn_check_part *part, int32_t n_parts,
     }
 }
 
+void tn_check_pack(const tn_check_kernel *k, const tn_check_part *part, int32_t n_parts,
+                   int32_t step, bool backwards, void *blob, tn_check_fault *fault)
+{
+    for (int32_t i = 0; i < n_parts; i++) {
+        const int32_t rows = part[i].rows.rows, each = step ? step : rows;
+        const int32_t n = part[i].wfmt ? (rows + each - 1) / each : 0;
+        for (int32_t range = 0; range < n && !fault->what; range++) {
+            const int32_t row0 = (backwards ? n - 1 - range : range) * each;
+            const tn_weight_rows some =
+                tn_check_part_rows(&part[i], i, row0, rows - row0 < each ? rows - row0 : each);
+            tn_error err = { 0 };
+            if (tn_plugin_status(k->kernel->pack(k->plugin->self, &k->node, &some, blob, &err),
+                                 &err))
+                tn_check_set_fault(fault, "pack", "pack of rows %d to %d of part %d: %s", (int)row0,
+                                   (int)(row0 + some.rows), (int)i, err.text);
+        }
+    }
+}
+
 static bool has_parts(const tn_check_part *part, int32_t n_parts)
 {
     for (int32_t i = 0; i < n_parts; i++)

@@ -17,12 +17,17 @@ typedef struct tn_check_fault {
     char text[320];
 } tn_check_fault;
 
+/* How run is called: as it is; outputs over the inputs that its op allows; h_* of the batch wrong.
+ */
+enum { TN_RUN_PLAIN, TN_RUN_IN_PLACE, TN_RUN_NO_MIRRORS };
+
 typedef struct tn_check_kernel {
     const tn_plugin_entry *plugin;
     const tn_kernel *kernel;
     tn_device device;
     void *stream;
     bool has_stream;
+    int32_t mode; /* TN_RUN_* of the next run */
     tn_node node; /* what the plugin was asked about; it may keep the pointer */
     tn_plan plan;
     tn_guarded weight, zeroed;
@@ -41,6 +46,12 @@ const tn_kernel *tn_check_find_kernel(const tn_plugin_entry *plugin, const tn_no
 /** The node with every float edge in f32, as a host kernel sees it. */
 tn_node tn_check_host_node(const tn_node *node);
 
+/** Input whose bytes output i may take, or -1. */
+int32_t tn_check_alias(const tn_check_case *c, int32_t i);
+/** Pack all parts into `blob` in ranges of `step` rows (0: at once), the last range first when
+ * backwards. */
+void tn_check_pack(const tn_check_kernel *k, const tn_check_part *part, int32_t n_parts,
+                   int32_t step, bool backwards, void *blob, tn_check_fault *fault);
 /** plan and pack. node's params must live as long as the kernel. A fault leaves it closed. */
 tn_status tn_check_kernel_open(const tn_plugin_entry *plugin, const tn_kernel *kernel,
                                const tn_node *node, const tn_check_part *part, int32_t n_parts,

@@ -16,6 +16,8 @@ typedef struct launch_state {
     tn_guarded in[TN_MAX_IN], out[TN_MAX_OUT], workspace, arrays, pool;
     tn_tensor in_tensor[TN_MAX_IN], out_tensor[TN_MAX_OUT];
     tn_batch batch;
+    int32_t alias[TN_MAX_IN]; /* output that lies over it, plus 1 */
+    void *no_mirrors;
 } launch_state;
 
 /* ---- buffers ---- */
@@ -55,6 +57,28 @@ static tn_status open_tensor(launch_state *s, const tn_check_tensor *t, int32_t 
                         (uint8_t *)tn_guarded_image(g) + (size_t)t->offset * element, dtype, stride,
                         t->rows, t->width);
     return tn_guarded_send(g, err);
+}
+
+int32_t tn_check_alias(const tn_check_case *c, int32_t i)
+{
+    const int32_t in = c->op->n_out > 1 ? i : c->op->alias_in;
+    if (c->op->alias_in < 0 || c->node.in_dtype[in] != c->node.out_dtype[i] ||
+        c->in[in].width != c->out[i].width || c->in[in].rows != c->out[i].rows)
+        return -1;
+    return in;
+}
+
+/* Output i over its input; the buffer stays closed. */
+static bool alias_output(launch_state *s, int32_t i)
+{
+    const int32_t in = s->k->mode == TN_RUN_IN_PLACE ? tn_check_alias(s->c, i) : -1;
+    if (in < 0)
+        return false;
+    s->out_tensor[i] = s->in_tensor[in];
+    s->out_tensor[i].name = s->c->out[i].name;
+    s->out_tensor[i].rank = s->c->out[i].heads ? 3 : 2;
+    s->alias[in] = i + 1;
+    return true;
 }
 
 static size_t place(size_t *end, size_t n)
@@ -121,6 +145,19 @@ static tn_status open_batch(launch_state *s, tn_error *err)
     return tn_guarded_send(&s->arrays, err);
 }
 
+/* Zeros in place of the mirrors: what reads them computes something else, but stays inside. */
+static tn_status hide_mirrors(launch_state *s, tn_error *err)
+{
+    tn_batch *b = &s->batch;
+    s->no_mirrors = tn_alloc_array(s->arrays.bytes + 1, 1);
+    if (!s->no_mirrors)
+        return tn_fail_memory(err, "the batch arrays");
+    b->h_tokens = b->h_pos = b->h_slot = b->h_q_start = b->h_kv_len = b->h_rope_index = b->h_table =
+        b->h_rows = s->no_mirrors;
+    b->h_rope_table = s->no_mirrors;
+    return TN_OK;
+}
+
 static tn_status open_buffers(launch_state *s, tn_error *err)
 {
     const tn_node *node = &s->k->node;
@@ -128,9 +165,12 @@ static tn_status open_buffers(launch_state *s, tn_error *err)
     for (int32_t i = 0; i < node->n_in; i++)
         TN_TRY(open_tensor(s, &s->c->in[i], node->in_dtype[i], &s->in[i], &s->in_tensor[i], err));
     for (int32_t i = 0; i < node->n_out; i++)
-        TN_TRY(
-            open_tensor(s, &s->c->out[i], node->out_dtype[i], &s->out[i], &s->out_tensor[i], err));
+        if (!alias_output(s, i))
+            TN_TRY(open_tensor(s, &s->c->out[i], node->out_dtype[i], &s->out[i], &s->out_tensor[i],
+                               err));
     TN_TRY(open_batch(s, err));
+    if (s->k->mode == TN_RUN_NO_MIRRORS)
+        TN_TRY(hide_mirrors(s, err));
     if (pool->format) {
         const size_t bytes = (size_t)pool->n_blocks * (size_t)pool->block_bytes;
         TN_TRY(tn_guarded_open(&s->k->device, s->k->stream, bytes, &s->pool, err));
@@ -154,6 +194,7 @@ static void close_buffers(launch_state *s)
     tn_guarded_close(&s->workspace);
     tn_guarded_close(&s->arrays);
     tn_guarded_close(&s->pool);
+    tn_free(s->no_mirrors);
 }
 
 /* ---- afterwards ---- */
@@ -203,18 +244,22 @@ static tn_status take_output(launch_state *s, int32_t i, tn_check_output *out,
                              tn_check_fault *fault, tn_error *err)
 {
     const tn_check_tensor *t = &s->c->out[i];
+    tn_guarded *g = &s->out[i];
     size_t n;
-    TN_TRY(tn_guarded_fetch(&s->out[i], err));
-    look_around(&s->out[i], t->name, fault);
+    for (int32_t in = 0; in < TN_MAX_IN; in++)
+        if (s->alias[in] == i + 1)
+            g = &s->in[in];
+    TN_TRY(tn_guarded_fetch(g, err));
+    look_around(g, t->name, fault);
     if (!t->is_ids)
-        look_between_rows(&s->out[i], t, &s->out_tensor[i], fault);
+        look_between_rows(g, t, &s->out_tensor[i], fault);
     if (!tn_size_mul((size_t)t->rows, (size_t)t->width, &n))
         return tn_fail_memory(err, "an output");
     out->out[i] = tn_alloc_array(n, sizeof(float));
     if (!out->out[i])
         return tn_fail_memory(err, "an output");
-    tn_convert_rows(tn_guarded_result(&s->out[i]), s->out_tensor[i].dtype,
-                    s->out_tensor[i].stride[0], out->out[i], TN_F32, t->width, t->rows, t->width);
+    tn_convert_rows(tn_guarded_result(g), s->out_tensor[i].dtype, s->out_tensor[i].stride[0],
+                    out->out[i], TN_F32, t->width, t->rows, t->width);
     return TN_OK;
 }
 
@@ -242,7 +287,8 @@ static tn_status take_pool(launch_state *s, tn_check_output *out, tn_check_fault
 static tn_status look(launch_state *s, tn_check_output *out, tn_check_fault *fault, tn_error *err)
 {
     for (int32_t i = 0; i < s->k->node.n_in; i++)
-        TN_TRY(look_at_input(&s->in[i], s->c->in[i].name, fault, err));
+        if (!s->alias[i])
+            TN_TRY(look_at_input(&s->in[i], s->c->in[i].name, fault, err));
     TN_TRY(look_at_input(&s->k->weight, "the packed weights", fault, err));
     TN_TRY(look_at_input(&s->k->zeroed, "the zeroed memory, which run leaves zero", fault, err));
     TN_TRY(look_at_input(&s->arrays, "the batch arrays", fault, err));

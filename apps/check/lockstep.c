@@ -8,6 +8,7 @@
 #include "core/base/alloc.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct node_check {
     tn_check_session *s;
@@ -18,6 +19,7 @@ typedef struct node_check {
     tn_check_reference *reference;
     tn_check_kernel *kernel; /* NULL: not selected, or it could not be opened */
     tn_check_result *result; /* NULL: not selected */
+    int32_t result_index;
 } node_check;
 
 static tn_status open_candidate(node_check *n, tn_error *err)
@@ -31,11 +33,54 @@ static tn_status open_candidate(node_check *n, tn_error *err)
                                     b->plugin->name, b->kernel);
     if (!n->result)
         return tn_fail_memory(err, "the results");
+    n->result_index = n->s->report->results.n - 1;
     TN_TRY(tn_check_kernel_open(b->plugin, b->kernel, &b->node, n->part, b->n_weights,
                                 n->s->setup->team, &n->kernel, &fault, err));
     tn_check_verdict_fault(&fault, &verdict);
     if (verdict.failed)
         tn_check_note(n->s, n->result, NULL, "", &verdict);
+    return TN_OK;
+}
+
+/* Widths of the node's edges, which with the kernel tell one claim check from another. */
+static const char *signature(const tn_check_case *c, char *text, size_t cap)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int32_t i = 0; i < c->node.n_in + c->node.n_out && used < cap; i++)
+        used += (size_t)snprintf(
+            text + used, cap - used, "%s%d", i ? "," : "",
+            (int)(i < c->node.n_in ? c->in[i].width : c->out[i - c->node.n_in].width));
+    return text;
+}
+
+static bool claims_are_known(const node_check *n, const char *shape)
+{
+    const tn_check_results *all = &n->s->report->results;
+    for (int32_t i = 0; i < all->n; i++)
+        if (all->item[i].part == TN_CHECK_CLAIMS &&
+            strcmp(all->item[i].kernel, n->kernel->kernel->name) == 0 &&
+            strcmp(all->item[i].signature, shape) == 0)
+            return true;
+    return false;
+}
+
+/* Claims, once for every kernel and shape: layers are alike. */
+static tn_status check_claims(node_check *n, const tn_check_case *c, tn_error *err)
+{
+    char shape[96];
+    tn_check_verdict verdict = { 0 };
+    if (claims_are_known(n, signature(c, shape, sizeof shape)))
+        return TN_OK;
+    TN_TRY(tn_check_claims(n->s, n->kernel, c, &verdict, err));
+    tn_check_result *r =
+        tn_check_add_result(n->s, TN_CHECK_CLAIMS, n->bound->node.path, &n->bound->node,
+                            n->bound->plugin->name, n->bound->kernel);
+    if (!r)
+        return tn_fail_memory(err, "the results");
+    r->signature = tn_check_results_text(&n->s->report->results, "%s", shape);
+    tn_check_note(n->s, r, c, "", &verdict);
+    n->result = &n->s->report->results.item[n->result_index];
     return TN_OK;
 }
 
@@ -56,6 +101,8 @@ static tn_status check_step(node_check *n, int32_t step, tn_error *err)
             status = tn_check_one(n->s, n->kernel, &c, &expected, &verdict, err);
             (void)snprintf(where, sizeof where, "step %d", (int)step + 1);
             tn_check_note(n->s, n->result, &c, where, &verdict);
+            if (!status && !verdict.failed)
+                status = check_claims(n, &c, err);
         }
         if (!status) {
             tn_check_expected_take(&expected, out, &pool);

@@ -26,6 +26,7 @@ tn_check_result *tn_check_results_add(tn_check_results *all, int32_t part, const
                             .kernel = "",
                             .tolerance = "",
                             .shape = "",
+                            .signature = "",
                             .metric = "",
                             .text = "",
                             .repro = "" };

@@ -25,8 +25,9 @@ typedef struct tn_check_result {
     int32_t n_cases;
     const char *node; /* path of the node, or name of the case */
     const char *op, *plugin, *kernel, *tolerance;
-    const char *shape;  /* of the case that is told about: the worst, or the first to fail */
-    const char *metric; /* what failed: "error/limit", "overrun", "determinism" ... */
+    const char *shape;     /* of the case that is told about: the worst, or the first to fail */
+    const char *signature; /* of claims: what tells them from those of a like node */
+    const char *metric;    /* what failed: "error/limit", "overrun", "determinism" ... */
     double value, limit;
     const char *text;         /* one sentence about a failure, or why it was skipped; "" */
     const char *repro;        /* path of the repro file, or "" */

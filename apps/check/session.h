@@ -13,6 +13,7 @@ typedef struct tn_check_session {
     tn_plugin_set *reference;
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
+    tn_setup other;             /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
 
 /** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
@@ -32,6 +33,11 @@ void tn_check_note(tn_check_session *s, tn_check_result *r, const tn_check_case 
 tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
                        const tn_check_expected *e, tn_check_verdict *out,
                        tn_error *err) TN_MUST_USE;
+
+/** What the kernel claims, and what every kernel owes, on one case; the first breach is the
+ * verdict. */
+tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
+                          tn_check_verdict *out, tn_error *err) TN_MUST_USE;
 
 /* ---- the parts ---- */
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
