@@ -2,6 +2,7 @@
 #include "apps/check/case.h"
 
 #include "core/base/alloc.h"
+#include "core/base/float16.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -107,6 +108,14 @@ tn_weight_rows tn_check_part_rows(const tn_check_part *part, int32_t index, int3
     rows.zero = rows.zero ? rows.zero + group0 : NULL;
     rows.bias = rows.bias ? rows.bias + row0 : NULL;
     return rows;
+}
+
+void tn_check_round_values(float *values, size_t n, int32_t dtype)
+{
+    for (size_t i = 0; i < n && dtype == TN_F16; i++)
+        values[i] = tn_f16_to_f32(tn_f32_to_f16(values[i]));
+    for (size_t i = 0; i < n && dtype == TN_BF16; i++)
+        values[i] = tn_bf16_to_f32(tn_f32_to_bf16(values[i]));
 }
 
 int32_t tn_check_blocks(int32_t tokens, int32_t block_tokens)

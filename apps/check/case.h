@@ -66,6 +66,8 @@ void tn_check_part_deinit(tn_check_part *part);
 tn_weight_rows tn_check_part_rows(const tn_check_part *part, int32_t index, int32_t row0,
                                   int32_t n);
 
+/** Round n values to what an edge of this type holds. */
+void tn_check_round_values(float *values, size_t n, int32_t dtype);
 /** Blocks of a sequence: ceil(tokens / block_tokens). */
 int32_t tn_check_blocks(int32_t tokens, int32_t block_tokens);
 /** "3 tokens, 2 sequences, in 3 x 576, out 3 x 960" */

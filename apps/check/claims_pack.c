@@ -118,8 +118,10 @@ static tn_status unpack_row(const tn_check_kernel *k, const tn_check_part *part,
 static tn_status check_unpack(const tn_check_kernel *k, const tn_check_case *c,
                               tn_check_verdict *out, tn_error *err)
 {
+    const tn_linear *linear = c->op->param == TN_PARAM_LINEAR ? c->node.param : NULL;
+    const int32_t n_matrices = linear ? linear->n_parts : c->op->param == TN_PARAM_EMBED;
     tn_status status = TN_OK;
-    for (int32_t i = 0; i < c->n_parts && !status && !out->failed; i++) {
+    for (int32_t i = 0; i < n_matrices && !status && !out->failed; i++) {
         const tn_check_part *part = &c->part[i];
         if (!part->wfmt)
             continue;

@@ -112,7 +112,7 @@ static tn_status open_batch(launch_state *s, tn_error *err)
     TN_TRY(tn_guarded_open(&s->k->device, s->k->stream, end, &s->arrays, err));
     char *image = tn_guarded_image(&s->arrays);
     for (int i = 0; i < N_ARRAYS; i++)
-        if (array[i].n)
+        if (array[i].n && array[i].from)
             memcpy(image + at[i], array[i].from, array[i].n * sizeof(int32_t));
     const uint64_t base = s->arrays.addr;
     s->batch = (tn_batch){ .size = sizeof(tn_batch),

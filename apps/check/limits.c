@@ -115,8 +115,9 @@ static void rope_limits(const tn_check_case *c, const tn_check_expected *e, cons
         relative += k->sum * (tn_check_sum_terms(rope->head_dim) / 2 + 8) + 4 * k->operand;
     for (size_t i = 0; i < size_of(t); i += (size_t)rope->head_dim) {
         rope_head(rope, relative, x + i, limit + i);
-        for (int32_t d = rope->rotary_dim; normed && d < rope->head_dim; d++)
-            limit[i + (size_t)d] = (float)(fabs((double)x[i + (size_t)d]) * relative + tiny);
+        for (int32_t d = rope->rotary_dim; d < rope->head_dim; d++)
+            limit[i + (size_t)d] =
+                (float)(fabs((double)x[i + (size_t)d]) * (normed ? relative : 2 * k->operand));
     }
 }
 
@@ -181,6 +182,15 @@ static void add_rounding(const tn_check_case *c, const tn_check_expected *e, int
         limit[n] += (float)(2 * unit * fabs((double)e->out[i][n]) + least);
 }
 
+/* Operands in f16 below 2^-14 lose absolute, not relative, precision. */
+static void add_subnormals(const tn_check_case *c, int32_t i, float *limit)
+{
+    if (strcmp(c->op->name, "gather_rows") == 0 || strcmp(c->op->name, "argmax") == 0)
+        return;
+    for (size_t n = 0; n < size_of(&c->out[i]); n++)
+        limit[n] += c->node.n_in ? 0x1p-20f : 0;
+}
+
 static tn_status fill(const tn_check_case *c, const tn_check_expected *e, const tn_check_class *k,
                       tn_team *team, int32_t i, float *limit, tn_error *err)
 {
@@ -216,6 +226,8 @@ tn_status tn_check_limits_make(const tn_check_case *c, const tn_check_expected *
         if (k->exact)
             continue;
         TN_TRY(fill(c, e, k, team, i, out->out[i], err));
+        if (k->operand > 0)
+            add_subnormals(c, i, out->out[i]);
         if (strcmp(c->op->name, "gather_rows") != 0 && strcmp(c->op->name, "argmax") != 0)
             add_rounding(c, e, i, out->out[i]);
     }

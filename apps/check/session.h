@@ -40,6 +40,7 @@ tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_chec
                           tn_check_verdict *out, tn_error *err) TN_MUST_USE;
 
 /* ---- the parts ---- */
+tn_status tn_check_ops(tn_check_session *s, tn_error *err) TN_MUST_USE;
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
 
 #endif

@@ -89,11 +89,7 @@ static void gather(const float *from, const tn_check_tensor *shape, int32_t dtyp
     const size_t n = (size_t)shape->rows * (size_t)shape->width;
     tn_convert_rows(from + shape->offset, TN_F32, shape->base_width, to, TN_F32, shape->width,
                     shape->rows, shape->width);
-    for (size_t i = 0; i < n && dtype != TN_F32 && dtype != TN_I32; i++) {
-        uint16_t half;
-        tn_convert_rows(&to[i], TN_F32, 1, &half, dtype, 1, 1, 1);
-        tn_convert_rows(&half, dtype, 1, &to[i], TN_F32, 1, 1, 1);
-    }
+    tn_check_round_values(to, n, dtype);
 }
 
 static void set_pool(const tn_check_track *t, const tn_bound_node *bound, tn_check_case *out)
