@@ -64,7 +64,8 @@ static void norm_row(const tn_check_class *k, const float *x, const float *w, do
     const double relative = k->sum * (tn_check_sum_terms(n) / 2 + 8) + 4 * k->operand;
     for (int32_t i = 0; i < n; i++) {
         const double factor = inverse * (fabs((double)w[i]) + fabs(offset));
-        limit[i] = (float)(fabs((double)x[i]) * factor * relative + tiny * (1 + factor));
+        limit[i] = (float)(fabs((double)x[i]) * factor * relative + tiny * (1 + factor) +
+                           (k->operand > 0 ? 0x1p-24 * factor : 0));
     }
 }
 

@@ -6,8 +6,13 @@
 #include "apps/check/check.h"
 #include "core/base/strbuf.h"
 
+#include <jansson.h>
+
 /** Table for people: failures in full, what passed summed up by op; with `all` a line for every
  * node. */
 void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out);
+
+/** The object of `tenon check --json`; NULL without memory. */
+json_t *tn_check_json(const tn_check_report *r);
 
 #endif

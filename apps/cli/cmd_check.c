@@ -28,8 +28,9 @@ static tn_status only_op(const tn_cli_options *o, const char **out, tn_error *er
 static int report(const tn_check_report *r, const tn_cli_options *o)
 {
     tn_strbuf out = TN_STRBUF((size_t)64 << 20);
-    tn_check_text(r, o->verbose, &out);
-    const int exit_status = tn_cli_print(&out);
+    if (!o->json)
+        tn_check_text(r, o->verbose, &out);
+    const int exit_status = o->json ? tn_cli_print_json(tn_check_json(r)) : tn_cli_print(&out);
     tn_strbuf_deinit(&out);
     return exit_status ? exit_status : r->passed ? TN_EXIT_OK : TN_EXIT_FAILED;
 }
