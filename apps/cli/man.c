@@ -22,6 +22,7 @@ static const example examples[] = {
     { "plugins", "tenon plugins --plugin-dir .", "which plugins of a directory can be loaded" },
     { "explain", "tenon explain --profile configs/cpu.yaml", "the kernel, the layout and the memory of each node" },
     { "explain", "tenon explain --model model.gguf --dot | dot -Tsvg > graph.svg", "draw the graph" },
+    { "check", "tenon check --profile configs/cpu.yaml --quick", "prove the plugins of a profile" },
     { "bench", "tenon bench configs/cpu.yaml configs/cpu-f16.yaml --decode 64", "compare two profiles" },
     { "help", "tenon help run --man | man -l -", "read a page of this manual" },
     { "version", "tenon version --json", "for scripts" },

@@ -65,6 +65,9 @@ typedef struct tn_cli_options {
     int32_t repeat; /* 0: not given */
     bool roofline, csv;
     const char *svg;
+    /* check; its --seed is run's */
+    const char *against, *only, *node;
+    bool quick;
     /* help */
     bool man, bash_completion;
     /* the words that are no options */

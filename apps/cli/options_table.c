@@ -16,6 +16,8 @@ const tn_cli_command tn_cli_commands[] = {
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
     { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings",
       tn_cmd_explain },
+    { "check", "", 0, 0, "hold the plugins of a profile against the reference, node by node",
+      tn_cmd_check },
     { "bench", "[PROFILE]...", 0, TN_CLI_MAX_LIST,
       "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
     { "help", "[COMMAND]", 0, 1, "show help, the man page or the bash completion", tn_cmd_help },
@@ -25,7 +27,7 @@ const tn_cli_command tn_cli_commands[] = {
 
 #define FIELD(field)   offsetof(tn_cli_options, field)
 #define GENERATE       " run chat " /* how answers are drawn; /set of chat changes these too */
-#define MODEL_COMMANDS " run chat inspect tokenize template explain plugins bench "
+#define MODEL_COMMANDS " run chat inspect tokenize template explain plugins check bench "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -33,8 +35,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
     { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "GGUF file or Hugging Face directory, in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
-    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins bench ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
-    { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
+    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins check bench ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
+    { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins check ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
     { "quiet", 'q', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(quiet), 0, "no progress, no statistics, only results and errors" },
     { "verbose", 'v', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(verbose), 0, "also say what is being done" },
     { "json", 0, TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(json), 0, "print results as JSON" },
@@ -75,6 +77,12 @@ const tn_cli_option tn_cli_option_table[] = {
     { "context", 0, TN_CLI_STRING, "FILE", " template ", 0, 0, FIELD(context), 0, "its variables, a JSON object: messages, tools, add_generation_prompt ...; - is stdin" },
     { "graph", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(graph), 0, "print the graph before binding" },
     { "dot", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(dot), 0, "print the graph in Graphviz DOT" },
+
+    { "against", 0, TN_CLI_STRING, "NAME", " check ", 0, 0, FIELD(against), 0, "the reference: a host plugin; default cpu-ref" },
+    { "only", 0, TN_CLI_STRING, "op=NAME", " check ", 0, 0, FIELD(only), 0, "check one op" },
+    { "node", 0, TN_CLI_STRING, "GLOB", " check ", 0, 0, FIELD(node), 0, "check the nodes whose path matches, as in 'layer.3.*'" },
+    { "seed", 0, TN_CLI_UINT64, "N", " check ", 0, 0, FIELD(seed), FIELD(has_seed), "what tokens, weights and inputs are drawn from; default 1" },
+    { "quick", 0, TN_CLI_FLAG, NULL, " check ", 0, 0, FIELD(quick), 0, "fewer tokens and cases: under a minute" },
 
     { "prefill", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(prefill), 0, "prompts of N tokens; 0 is none, default 512" },
     { "decode", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(decode_tokens), 0, "answers of N tokens; 0 is none, default 128" },

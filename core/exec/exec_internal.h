@@ -46,10 +46,6 @@ struct tn_executor {
 };
 
 /* ---- crossing.c: edges between domains and to f32 ---- */
-/** rows x width elements from one dtype and row stride to another; through f32 unless they are
- * equal. Any of f32 f16 bf16; i32 to i32. */
-void tn_convert_rows(const void *src, int32_t src_dtype, int64_t src_stride, void *dst,
-                     int32_t dst_dtype, int64_t dst_stride, int32_t rows, int32_t width);
 /** Host pointer to `bytes` at addr of a domain: itself on the host, else the staging block after a
  * copy and a wait. */
 tn_status tn_exec_fetch(tn_exec_domain *domain, uint64_t addr, uint64_t bytes, const void **out,

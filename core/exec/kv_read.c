@@ -63,6 +63,24 @@ static void read_i8_static(const kv_shape *s, const uint8_t *block, float *k, fl
     }
 }
 
+tn_status tn_kv_block_values(const char *format, const tn_attention *attention,
+                             int32_t block_tokens, const void *block, float *k, float *v,
+                             tn_error *err)
+{
+    const kv_shape shape = { attention->kv_heads, block_tokens, attention->head_dim, attention };
+    if (strcmp(format, "f32") == 0)
+        read_plain(&shape, TN_F32, block, k, v);
+    else if (strcmp(format, "f16") == 0)
+        read_plain(&shape, TN_F16, block, k, v);
+    else if (strcmp(format, "i8") == 0)
+        read_i8_heads(&shape, block, k, v);
+    else if (strcmp(format, "i8-static") == 0 && attention->kv_static)
+        read_i8_static(&shape, block, k, v);
+    else
+        return tn_fail(err, TN_UNSUPPORTED, "KV format %s cannot be read as f32", format);
+    return TN_OK;
+}
+
 tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, float *k, float *v,
                               tn_error *err)
 {
@@ -70,25 +88,13 @@ tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, f
         return tn_fail(err, TN_INVALID, "KV block %d of layer %d: there are %d blocks, %d layers",
                        block, layer, exec->args.n_blocks, exec->graph->n_layers);
     const tn_bound_kv *kv = &exec->binding->kv[layer];
-    const kv_shape shape = { kv->attention.kv_heads, exec->binding->block_tokens,
-                             kv->attention.head_dim, &kv->attention };
-    const char *format = kv->format->name;
+    const int32_t tokens = exec->binding->block_tokens;
     const void *bytes;
     TN_TRY(tn_exec_fetch(&exec->domain[kv->domain],
                          exec->kv[layer].addr + (uint64_t)block * kv->block_bytes, kv->block_bytes,
                          &bytes, err));
-    if (strcmp(format, "f32") == 0)
-        read_plain(&shape, TN_F32, bytes, k, v);
-    else if (strcmp(format, "f16") == 0)
-        read_plain(&shape, TN_F16, bytes, k, v);
-    else if (strcmp(format, "i8") == 0)
-        read_i8_heads(&shape, bytes, k, v);
-    else if (strcmp(format, "i8-static") == 0 && kv->attention.kv_static)
-        read_i8_static(&shape, bytes, k, v);
-    else if (kv->format->to_f32)
-        return kv->format->to_f32(kv->plugin->self, &kv->attention, shape.tokens, bytes, k, v, err);
-    else
-        return tn_fail(err, TN_UNSUPPORTED, "KV format %s of %s cannot be read as f32", format,
-                       kv->plugin->name);
-    return TN_OK;
+    tn_status st = tn_kv_block_values(kv->format->name, &kv->attention, tokens, bytes, k, v, err);
+    if (st == TN_UNSUPPORTED && kv->format->to_f32)
+        st = kv->format->to_f32(kv->plugin->self, &kv->attention, tokens, bytes, k, v, err);
+    return st;
 }

@@ -92,10 +92,18 @@ static tn_status next_field(tn_text *from, field *out, tn_error *err)
 
 /* ---- the model's parts ---- */
 
-static tn_status read_piece(tn_spm_file *file, tn_text from, tn_error *err)
+/* Without a text until one is read. */
+static int32_t new_token(tn_spm_file *file, int32_t type)
 {
     const int32_t id = file->vocab.n_tokens++;
-    file->type[id] = TN_TOKEN_NORMAL;
+    file->token[id] = (tn_text){ .data = "" };
+    file->type[id] = type;
+    return id;
+}
+
+static tn_status read_piece(tn_spm_file *file, tn_text from, tn_error *err)
+{
+    const int32_t id = new_token(file, TN_TOKEN_NORMAL);
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
@@ -197,7 +205,7 @@ static tn_status count_tokens(const tn_vocab *from, size_t n_pieces, size_t *out
 static void add_tokens(tn_spm_file *file, const tn_vocab *from, size_t n_tokens)
 {
     while ((size_t)file->vocab.n_tokens < n_tokens)
-        file->type[file->vocab.n_tokens++] = TN_TOKEN_UNUSED;
+        (void)new_token(file, TN_TOKEN_UNUSED);
     for (int32_t i = 0; i < from->n_added; i++) {
         const tn_added_token *a = &from->added[i];
         if (a->id < 0 || file->type[a->id] == TN_TOKEN_UNKNOWN)

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tenon check: any set of plugins against a reference, node by node. Four parts: op cases, lockstep
+ * over the nodes of a loaded profile, a free run, and the claims of every kernel.
+ *
+ *     tn_check_args args = { .setup = &setup, .plugin_dir = setup.plugin_dir, .seed = 1 };
+ *     st = tn_check_run(&args, &report, &err);   // TN_OK whatever was found
+ *     if (!report.passed) ...
+ *     tn_check_report_deinit(&report);
+ *
+ * Thread: one.
+ */
+#ifndef TN_APPS_CHECK_CHECK_H
+#define TN_APPS_CHECK_CHECK_H
+
+#include "apps/check/result.h"
+#include "runtime/setup.h"
+
+typedef struct tn_check_args {
+    const tn_setup *setup;
+    const char *against; /* a plugin's name */
+    const char *node;    /* glob of node paths, or NULL: all */
+    const char *op;      /* only this op, or NULL */
+    uint64_t seed;
+    bool quick;
+    void (*progress)(void *ctx, uint64_t done, uint64_t total); /* may be NULL */
+    void *ctx;
+} tn_check_args;
+
+typedef struct tn_check_report {
+    const char *profile, *against; /* borrowed from the arguments */
+    uint64_t seed;
+    bool passed;
+    int64_t n_cases;
+    double seconds;
+    tn_check_results results;
+} tn_check_report;
+
+/** TN_OK when the check could run, whatever it found. TN_INVALID: nothing matches node or op; the
+ * reference cannot be had. */
+tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error *err) TN_MUST_USE;
+void tn_check_report_deinit(tn_check_report *report);
+
+#endif

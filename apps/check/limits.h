@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How far each element of a result may be from the reference: bounds computed from the case's own
+ * data, by the tolerance class that the kernel claims. The derivations stand in
+ * docs/numerics.md#tolerance-classes. Thread: one; uses the team.
+ */
+#ifndef TN_APPS_CHECK_LIMITS_H
+#define TN_APPS_CHECK_LIMITS_H
+
+#include "apps/check/reference.h"
+
+/* A row of the table of classes. Units are relative errors of one rounding. */
+typedef struct tn_check_class {
+    const char *name;
+    double sum;     /* of a term of a sum, and of elementary functions */
+    double operand; /* of each operand of a product; 0: operands are not rounded */
+    bool exact;     /* the same bits, after rounding to the edge's type */
+    bool a8;        /* activations of quantised weights in 8 bits */
+} tn_check_class;
+
+/** The class of that name, or NULL. */
+const tn_check_class *tn_check_class_find(const char *name);
+/** All classes, ending with a row whose name is NULL. */
+const tn_check_class *tn_check_class_table(void);
+
+/* Limits of every output element. */
+typedef struct tn_check_limits {
+    float *out[TN_MAX_OUT]; /* [rows][width] */
+} tn_check_limits;
+
+/** node: as the candidate sees it (its dtypes round the outputs). */
+tn_status tn_check_limits_make(const tn_check_case *c, const tn_check_expected *e,
+                               const tn_check_class *k, tn_team *team, tn_check_limits *out,
+                               tn_error *err) TN_MUST_USE;
+/** Of the keys that rope_kv_write writes, before they are coded: out[1]. */
+tn_status tn_check_key_limits(const tn_check_case *c, const tn_check_expected *e,
+                              const tn_check_class *k, tn_check_limits *out,
+                              tn_error *err) TN_MUST_USE;
+void tn_check_limits_deinit(tn_check_limits *limits);
+
+/** Unit roundoff of a float type: 2^-24, 2^-11, 2^-9. */
+double tn_check_unit(int32_t dtype);
+/** What n terms added in any order may lose, in units: n + 8 up to 1,024, then by the square root
+ * (Higham and Mary 2019: roundings of long sums hardly all go one way). */
+double tn_check_sum_terms(double n);
+
+/* ---- limits_linear.c ---- */
+tn_status tn_check_linear_limits(const tn_check_case *c, const tn_check_expected *e,
+                                 const tn_check_class *k, tn_team *team, float *limit,
+                                 tn_error *err) TN_MUST_USE;
+/* ---- limits_attention.c ---- */
+tn_status tn_check_attention_limits(const tn_check_case *c, const tn_check_class *k, float *limit,
+                                    tn_error *err) TN_MUST_USE;
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of one check share. Thread: one. */
+#ifndef TN_APPS_CHECK_SESSION_H
+#define TN_APPS_CHECK_SESSION_H
+
+#include "apps/check/check.h"
+#include "apps/check/compare.h"
+#include "apps/check/track.h"
+
+typedef struct tn_check_session {
+    const tn_check_args *args;
+    const tn_setup *setup;
+    tn_plugin_set *reference;
+    tn_check_report *report;
+    tn_check_schedule schedule; /* of lockstep */
+    tn_setup other;             /* the profile's plugins once more, on another number of threads */
+} tn_check_session;
+
+/** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
+tn_status tn_check_node_parts(const tn_check_session *s, const tn_bound_node *bound,
+                              tn_check_part *part, tn_error *err) TN_MUST_USE;
+void tn_check_node_parts_deinit(tn_check_part *part);
+/** True when --node and --only select it. */
+bool tn_check_selected(const tn_check_args *args, const char *path, const char *op);
+/** A result for a kernel on a node; NULL without memory. */
+tn_check_result *tn_check_add_result(tn_check_session *s, int32_t part, const char *name,
+                                     const tn_node *node, const char *plugin,
+                                     const tn_kernel *kernel);
+/** Put a verdict into a result; the first failure stays. shape: of the case. */
+void tn_check_note(tn_check_session *s, tn_check_result *r, const tn_check_case *c,
+                   const char *where, const tn_check_verdict *v);
+/** One case on an open kernel against what is expected of it; also its claims when asked. */
+tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
+                       const tn_check_expected *e, tn_check_verdict *out,
+                       tn_error *err) TN_MUST_USE;
+
+/** What the kernel claims, and what every kernel owes, on one case; the first breach is the
+ * verdict. */
+tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
+                          tn_check_verdict *out, tn_error *err) TN_MUST_USE;
+
+/* ---- the parts ---- */
+tn_status tn_check_ops(tn_check_session *s, tn_error *err) TN_MUST_USE;
+tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
+
+#endif
