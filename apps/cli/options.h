@@ -65,6 +65,8 @@ typedef struct tn_cli_options {
     int32_t repeat; /* 0: not given */
     bool roofline, csv;
     const char *svg;
+    /* convert */
+    const char *dtype;
     /* help */
     bool man, bash_completion;
     /* the words that are no options */
