@@ -68,6 +68,8 @@ typedef struct tn_cli_options {
     /* check; its --seed is run's */
     const char *against, *only, *node;
     bool quick;
+    /* convert */
+    const char *dtype;
     /* help */
     bool man, bash_completion;
     /* the words that are no options */

@@ -20,6 +20,7 @@ const tn_cli_command tn_cli_commands[] = {
       tn_cmd_check },
     { "bench", "[PROFILE]...", 0, TN_CLI_MAX_LIST,
       "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
+    { "convert", "SRC DST", 2, 2, "make a Hugging Face directory of a GGUF file", tn_cmd_convert },
     { "help", "[COMMAND]", 0, 1, "show help, the man page or the bash completion", tn_cmd_help },
     { "version", "", 0, 0, "print the version", tn_cmd_version },
     { NULL, NULL, 0, 0, NULL, NULL },
@@ -93,6 +94,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "roofline", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(roofline), 0, "only measure memory and arithmetic of the machine" },
     { "csv", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(csv), 0, "print CSV in place of a Markdown table" },
     { "svg", 0, TN_CLI_STRING, "FILE", " bench ", 0, 0, FIELD(svg), 0, "also draw the results as bars into FILE" },
+
+    { "dtype", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(dtype), 0, "auto, f32, f16 or bf16; auto keeps plain tensors as they are and makes others f16" },
 
     { "man", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(man), 0, "print the man page of the program, or of COMMAND (roff)" },
     { "bash-completion", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(bash_completion), 0, "print the completion for bash" },

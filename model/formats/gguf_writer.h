@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes GGUF v3 files: metadata first, then tensors in the order given. Used by tests today and by `convert` later.
- * Written under a temporary name and renamed on finish, so a kill leaves the old file or the new one.
+ * Writes GGUF v3 files: metadata first, then tensors in the order given. Either whole tensors are put and `finish` writes them, or
+ * all tensors are declared, `begin` writes the metadata, and their bytes stream through `stream` in the order of declaration.
+ * Written under a temporary name and renamed at the end, so a kill leaves the old file or the new one.
  */
 #ifndef TN_MODEL_FORMATS_GGUF_WRITER_H
 #define TN_MODEL_FORMATS_GGUF_WRITER_H
@@ -30,6 +31,18 @@ void tn_gguf_put_tensor(tn_gguf_writer *w, const char *name, const char *type, i
 void tn_gguf_put_blocks(tn_gguf_writer *w, const char *name, const char *type, int64_t rows, int64_t cols, const uint8_t *blocks);
 /** Write everything to path. */
 tn_status tn_gguf_writer_finish(tn_gguf_writer *w, const char *path, tn_error *err) TN_MUST_USE;
+
+/** Room for a tensor whose blocks will be streamed; of any type that can be read. */
+void tn_gguf_declare(tn_gguf_writer *w, const char *name, const char *type, int64_t rows, int64_t cols);
+/** What is declared and put so far, as bytes of a file. */
+uint64_t tn_gguf_writer_bytes(const tn_gguf_writer *w);
+tn_status tn_gguf_writer_begin(tn_gguf_writer *w, const char *path, tn_error *err) TN_MUST_USE;
+/** The next n bytes of the declared tensors; padding is added between them. TN_INTERNAL when the disk is full. */
+tn_status tn_gguf_writer_stream(tn_gguf_writer *w, const void *bytes, size_t n, tn_error *err) TN_MUST_USE;
+/** Every declared byte must be there. */
+tn_status tn_gguf_writer_end(tn_gguf_writer *w, tn_error *err) TN_MUST_USE;
+
+/** Removes what was begun and not ended. */
 void tn_gguf_writer_destroy(tn_gguf_writer *w);
 
 #endif

@@ -86,6 +86,23 @@ tn_status tn_pretokenizer_lookup(const char *name, tn_pretokenizer_spec *out, tn
     return st;
 }
 
+void tn_pretokenizer_put_regex(const char *pattern, tn_strbuf *out)
+{
+    static const struct {
+        const char *ours, *theirs;
+    } sets[] = { { "[^" WS "]", "\\S" }, { "[" WS "]", "\\s" }, { WS, "\\s" } };
+    while (*pattern) {
+        size_t i = 0;
+        while (i < 3 && strncmp(pattern, sets[i].ours, strlen(sets[i].ours)) != 0)
+            i++;
+        if (i < 3)
+            tn_strbuf_puts(out, sets[i].theirs);
+        else
+            tn_strbuf_append(out, pattern, 1);
+        pattern += i < 3 ? strlen(sets[i].ours) : 1;
+    }
+}
+
 static tn_status compile(tn_pretokenizer *p, const char *pattern, uint32_t match_limit,
                          tn_error *err)
 {

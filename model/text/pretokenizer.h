@@ -9,6 +9,7 @@
 #define TN_MODEL_TEXT_PRETOKENIZER_H
 
 #include "core/base/status.h"
+#include "core/base/strbuf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,10 @@ typedef struct tn_pretokenizer_spec {
 /** TN_UNSUPPORTED, with the known names, for another name. NULL or "" is "default". */
 tn_status tn_pretokenizer_lookup(const char *name, tn_pretokenizer_spec *out,
                                  tn_error *err) TN_MUST_USE;
+
+/** Append a pattern of a spec as regex engines have it that take \s for Unicode's White_Space:
+ * those of the models' own tokenizer.json. */
+void tn_pretokenizer_put_regex(const char *pattern, tn_strbuf *out);
 
 /** patterns: NULL-terminated, at most 8. match_limit: backtracking steps that one match may take; 0
  * is the default. */

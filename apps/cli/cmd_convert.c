@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tenon convert: a GGUF file as a Hugging Face directory. */
+#include "apps/cli/chat_signal.h"
+#include "apps/cli/commands.h"
+#include "apps/cli/output.h"
+#include "apps/cli/progress.h"
+#include "apps/convert/convert.h"
+
+static bool on_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    tn_cli_progress_update(ctx, done, total);
+    return !tn_chat_interrupted() && !tn_chat_must_end();
+}
+
+static json_t *to_json(const tn_cli_options *o, const tn_convert_report *r)
+{
+    json_t *formats = json_array();
+    for (int32_t i = 0; i < r->n_formats; i++)
+        (void)json_array_append_new(formats, json_pack("{sssisI}", "name", r->format[i].name,
+                                                       "tensors", (int)r->format[i].tensors,
+                                                       "bytes", (json_int_t)r->format[i].bytes));
+    return json_pack("{sssosIs{sfss}}", "path", o->word.item[1], "formats", formats, "bytes",
+                     (json_int_t)r->bytes, "largest_rounding_error", "error", r->largest_error,
+                     "tensor", r->error_tensor);
+}
+
+static int show(const tn_cli_options *o, const tn_convert_report *r)
+{
+    tn_strbuf out = TN_STRBUF(1 << 16);
+    char bytes[32];
+    tn_strbuf_printf(&out, "%s: %s\n", o->word.item[1], tn_cli_bytes(r->bytes, bytes));
+    for (int32_t i = 0; i < r->n_formats; i++)
+        tn_strbuf_printf(&out, "%-4s  %d tensors, %s\n", r->format[i].name,
+                         (int)r->format[i].tensors, tn_cli_bytes(r->format[i].bytes, bytes));
+    if (r->error_tensor[0])
+        tn_strbuf_printf(&out, "largest rounding error %.3g, in %s\n", r->largest_error,
+                         r->error_tensor);
+    else
+        tn_strbuf_puts(&out, "exact\n");
+    const int status = tn_cli_print(&out);
+    tn_strbuf_deinit(&out);
+    return status;
+}
+
+int tn_cmd_convert(const tn_cli_options *o)
+{
+    tn_error err = { 0 };
+    tn_cli_progress progress;
+    tn_convert_report report;
+    const tn_convert_args args = { .source = o->word.item[0],
+                                   .target = o->word.item[1],
+                                   .dtype = o->dtype,
+                                   .progress = on_progress,
+                                   .ctx = &progress };
+    tn_chat_signals_install();
+    tn_cli_progress_init(&progress, "converting", TN_CLI_BYTES, o);
+    const tn_status status = tn_convert(&args, &report, &err);
+    tn_cli_progress_end(&progress);
+    if (status)
+        return tn_cli_error(status, &err);
+    if (o->json)
+        return tn_cli_print_json(to_json(o, &report));
+    return o->quiet ? TN_EXIT_OK : show(o, &report);
+}
