@@ -4,8 +4,9 @@
 Usage: check_layers.py ROOT
 
 The table is the fenced block "layers": DIRECTORY RANK [only DIRECTORY...], one a line; "plugins/*" stands for each
-directory of plugins/. A directory includes itself and lower ranks; with "only", itself and the listed ones.
+directory of plugins/, and of the rows that fit a directory the longest counts. A directory includes itself and lower ranks; with "only", itself and the listed ones.
 """
+import fnmatch
 import pathlib
 import re
 import sys
@@ -40,13 +41,10 @@ def read_table(text):
 
 def layer_of(path, table):
     """(directory, row name) of a file: the longest directory above it that has a row; (None, None) if there is none."""
-    parents = [p.as_posix() for p in pathlib.PurePosixPath(path).parents]
-    for parent in parents:
-        if parent in table:
-            return parent, parent
-        star = f"{pathlib.PurePosixPath(parent).parent.as_posix()}/*"
-        if parent != "." and star in table:
-            return parent, star
+    for parent in (p.as_posix() for p in pathlib.PurePosixPath(path).parents):
+        rows = [row for row in table if row.count("/") == parent.count("/") and fnmatch.fnmatchcase(parent, row)]
+        if rows:
+            return parent, max(rows, key=len)
     return None, None
 
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stands for CUDA's header of this name on the emulator. */
+#ifndef TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_FP16_H
+#define TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_FP16_H
+
+#include "plugins/cuda/simt/emu/half.h"
+
+#endif
