@@ -2,6 +2,7 @@
 #include "apps/convert/convert_impl.h"
 #include "core/base/alloc.h"
 #include "model/formats/write_file.h"
+#include "model/text/spm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,12 +19,9 @@ typedef struct job {
     tn_arena arena;
     tn_convert_tensors tensors;
     tn_strbuf text[N_TEXTS];
+    const char *name[N_TEXTS]; /* config.json last: without it a directory is no model */
     char *target, *temporary;
 } job;
-
-/* config.json is the last that is written: without it a directory is no model. */
-static const char *const text_names[N_TEXTS] = { "tokenizer.json", "tokenizer_config.json",
-                                                 "generation_config.json", "config.json" };
 
 static int append(const char *bytes, size_t n, void *ctx)
 {
@@ -51,25 +49,37 @@ static tn_status find_family(const tn_model_desc *d, const tn_hf_family **out, t
                    "architecture \"%s\" cannot be converted; llama, qwen2 and qwen3 can", d->arch);
 }
 
+static tn_status plan_vocab(job *j, const tn_vocab *vocab, tn_error *err)
+{
+    json_t *tokenizer = NULL;
+    j->name[0] = vocab->kind == TN_VOCAB_SPM ? "tokenizer.model" : "tokenizer.json";
+    j->text[0] = TN_STRBUF(MAX_TEXT_BYTES);
+    if (vocab->kind == TN_VOCAB_SPM)
+        return tn_spm_put_model(vocab, &j->text[0], err);
+    TN_TRY(tn_convert_tokenizer(vocab, &tokenizer, err));
+    return dump(tokenizer, j->name[0], &j->text[0], err);
+}
+
 static tn_status plan(job *j, tn_error *err)
 {
     const tn_vocab *vocab = tn_model_file_vocab(j->file);
     const tn_hf_family *family = NULL;
     tn_model_desc desc;
     tn_weight_info info;
-    json_t *tokenizer = NULL;
     TN_TRY(tn_model_file_desc(j->file, &desc, err));
     TN_TRY(find_family(&desc, &family, err));
     const uint32_t biases = tn_convert_biases(j->file, family);
     const tn_weight_source *s = tn_model_file_weights(j->file);
     const bool is_tied = s->find(s->self, "output.weight", &info) != TN_OK;
     TN_TRY(tn_convert_list(j->args, j->file, family, biases, &j->arena, &j->tensors, err));
-    TN_TRY(tn_convert_tokenizer(vocab, &tokenizer, err));
-    TN_TRY(dump(tokenizer, text_names[0], &j->text[0], err));
-    TN_TRY(dump(tn_convert_tokenizer_config(vocab), text_names[1], &j->text[1], err));
-    TN_TRY(dump(tn_convert_generation_config(vocab), text_names[2], &j->text[2], err));
-    return dump(tn_convert_config(&desc, vocab, family, biases, is_tied), text_names[3],
-                &j->text[3], err);
+    TN_TRY(plan_vocab(j, vocab, err));
+    j->name[1] = "tokenizer_config.json";
+    j->name[2] = "generation_config.json";
+    j->name[3] = "config.json";
+    TN_TRY(dump(tn_convert_tokenizer_config(vocab), j->name[1], &j->text[1], err));
+    TN_TRY(dump(tn_convert_generation_config(vocab), j->name[2], &j->text[2], err));
+    return dump(tn_convert_config(&desc, vocab, family, biases, is_tied), j->name[3], &j->text[3],
+                err);
 }
 
 static tn_status check_space(job *j, tn_error *err)
@@ -93,7 +103,7 @@ static tn_status write_all(job *j, tn_error *err)
         const tn_file_part part = { tn_strbuf_text(&j->text[i]), j->text[i].len };
         const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
         tn_strbuf_clear(&path);
-        tn_strbuf_printf(&path, "%s/%s", j->temporary, text_names[i]);
+        tn_strbuf_printf(&path, "%s/%s", j->temporary, j->name[i]);
         st = path.failed ? tn_fail_memory(err, j->target) : tn_write_file(path.data, &args, err);
         if (st == TN_INVALID) /* in a directory of our own: the disk */
             st = TN_INTERNAL;

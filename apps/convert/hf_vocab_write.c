@@ -102,8 +102,8 @@ tn_status tn_convert_tokenizer(const tn_vocab *v, json_t **out, tn_error *err)
     *out = NULL;
     if (v->kind != TN_VOCAB_BPE)
         return tn_fail(err, TN_UNSUPPORTED,
-                       "only vocabularies of byte-level BPE can be converted so far; this one is "
-                       "of another kind");
+                       "byte-level BPE and SentencePiece vocabularies can be converted; this "
+                       "file has another or none");
     if (v->add_eos)
         return tn_fail(err, TN_UNSUPPORTED,
                        "the vocabulary adds EOS to every text, which cannot be converted yet");
@@ -130,8 +130,11 @@ json_t *tn_convert_tokenizer_config(const tn_vocab *v)
                      { "eos_token", v->eos },
                      { "unk_token", v->unk },
                      { "pad_token", v->pad } };
-    json_t *c = json_pack("{sssbsb}", "tokenizer_class", "PreTrainedTokenizerFast",
+    json_t *c = json_pack("{sssbsb}", "tokenizer_class",
+                          v->kind == TN_VOCAB_SPM ? "LlamaTokenizer" : "PreTrainedTokenizerFast",
                           "clean_up_tokenization_spaces", 0, "add_bos_token", (int)v->add_bos);
+    if (v->kind == TN_VOCAB_SPM)
+        (void)json_object_set_new(c, "add_eos_token", json_boolean(v->add_eos));
     for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++)
         if (specials[i].id >= 0)
             (void)json_object_set_new(c, specials[i].key, text_of(v, specials[i].id));

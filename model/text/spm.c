@@ -30,6 +30,8 @@ enum {
     TRAINER_MODEL_TYPE = 3,
     TRAINER_VOCAB_SIZE = 4,
     TRAINER_BYTE_FALLBACK = 35,
+    TRAINER_UNK_ID = 40,    /* and bos, eos, pad */
+    TRAINER_UNK_PIECE = 45, /* likewise */
     MODEL_TYPE_BPE = 2
 };
 enum {
@@ -160,18 +162,30 @@ static tn_status put_pieces(const tn_spm *spm, tn_strbuf *proto, tn_error *err)
     return st;
 }
 
-static void put_specs(const tn_spm *spm, tn_strbuf *proto)
+/* Which pieces are the special ones. */
+static void put_special(const tn_spm *spm, tn_strbuf *spec)
 {
-    tn_strbuf spec = TN_STRBUF(256);
+    const tn_vocab *v = spm->index->vocab;
+    const int32_t ids[] = { spm->unk, v->bos, v->eos, v->pad };
+    for (unsigned i = 0; i < 4; i++) {
+        put_uint(spec, TRAINER_UNK_ID + i, (uint64_t)(int64_t)ids[i]); /* -1: none */
+        if (ids[i] >= 0 && ids[i] < v->n_tokens)
+            put_bytes(spec, TRAINER_UNK_PIECE + i, v->token[ids[i]].data, v->token[ids[i]].n);
+    }
+}
+
+static void put_specs(const tn_spm *spm, bool dummy_prefix, tn_strbuf *proto)
+{
+    tn_strbuf spec = TN_STRBUF(1u << 20);
 
     put_uint(&spec, TRAINER_MODEL_TYPE, MODEL_TYPE_BPE);
     put_uint(&spec, TRAINER_VOCAB_SIZE, (uint64_t)spm->index->vocab->n_tokens);
     put_uint(&spec, TRAINER_BYTE_FALLBACK, spm->byte_fallback);
+    put_special(spm, &spec);
     put_message(proto, MODEL_TRAINER_SPEC, &spec);
     tn_strbuf_clear(&spec);
     put_bytes(&spec, NORMALIZER_NAME, "identity", 8);
-    /* tn_spm_encode writes the dummy prefix itself: only the first part of a text may have one. */
-    put_uint(&spec, NORMALIZER_ADD_DUMMY_PREFIX, 0);
+    put_uint(&spec, NORMALIZER_ADD_DUMMY_PREFIX, dummy_prefix);
     put_uint(&spec, NORMALIZER_REMOVE_EXTRA_WHITESPACES, 0);
     put_uint(&spec, NORMALIZER_ESCAPE_WHITESPACES, 1);
     put_message(proto, MODEL_NORMALIZER_SPEC, &spec);
@@ -193,11 +207,12 @@ static tn_status load_model(tn_spm *spm, tn_error *err)
 {
     tn_strbuf proto = TN_STRBUF(MAX_PROTO_BYTES);
     tn_status st = TN_OK;
+    /* tn_spm_encode writes the dummy prefix itself: only the first part of a text may have one. */
     if (spm->index->vocab->source.n > 0) {
         put_source(spm, &proto);
     } else {
         st = put_pieces(spm, &proto, err);
-        put_specs(spm, &proto);
+        put_specs(spm, false, &proto);
     }
     if (!st && proto.failed)
         st = tn_fail_memory(err, "the SentencePiece model");
@@ -264,6 +279,18 @@ tn_status tn_spm_create(const tn_vocab_index *index, tn_spm **out, tn_error *err
     else
         *out = spm;
     return st;
+}
+
+tn_status tn_spm_put_model(const tn_vocab *vocab, tn_strbuf *out, tn_error *err)
+{
+    tn_vocab_index index;
+    TN_TRY(tn_vocab_index_init(&index, vocab, err));
+    tn_spm spm = { .index = &index };
+    survey(&spm);
+    tn_status st = put_pieces(&spm, out, err);
+    put_specs(&spm, vocab->add_space_prefix != 0, out);
+    tn_vocab_index_deinit(&index);
+    return st ? st : out->failed ? tn_fail_memory(err, "the SentencePiece model") : TN_OK;
 }
 
 void tn_spm_destroy(tn_spm *spm)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SentencePiece BPE vocabularies through libsentencepiece. Internal to model/text. */
+/* SentencePiece BPE vocabularies through libsentencepiece. */
 #ifndef TN_MODEL_TEXT_SPM_H
 #define TN_MODEL_TEXT_SPM_H
 
@@ -21,5 +21,7 @@ tn_status tn_spm_encode(const tn_spm *spm, const char *text, size_t n, tn_ids *i
 /** Append the text of token id: U+2581 as a blank, a byte token as its byte, an unknown token as
  * SentencePiece's " U+2047 ". */
 void tn_spm_piece(const tn_spm *spm, int32_t id, tn_strbuf *out);
+/** Append the vocabulary as a tokenizer.model, which SentencePiece reads. */
+tn_status tn_spm_put_model(const tn_vocab *vocab, tn_strbuf *out, tn_error *err) TN_MUST_USE;
 
 #endif

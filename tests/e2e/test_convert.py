@@ -13,6 +13,7 @@ import gguf
 import numpy
 import pytest
 import safetensors.numpy
+import sentencepiece
 import tokenizers
 
 from conftest import BUILD, ROOT
@@ -90,6 +91,16 @@ def test_the_tokenizer_gives_the_same_ids(tenon, tiny, tmp_path):
     for text in ("the cat and that", "  two  blanks\n\n", "1234 5", "it's él — ünï", "\t\r\n\u00a0x\u3000"):
         ours = tenon("tokenize", "--model", tiny, "--no-special", input=text.encode()).stdout.split()
         assert theirs.encode(text, add_special_tokens=False).ids == list(map(int, ours)), repr(text)
+
+
+def test_a_sentencepiece_vocabulary_gives_the_same_ids(tenon, make_model, tmp_path):
+    model = make_model("--spm", "1")
+    tenon("convert", model, tmp_path / "hf")
+    theirs = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "hf/tokenizer.model"))
+    assert (theirs.unk_id(), theirs.bos_id(), theirs.eos_id()) == (0, 1, 2)
+    for text in ("the cat and that", "  two  blanks", "it's él — ünï"):
+        ours = tenon("tokenize", "--model", model, "--no-special", input=text.encode()).stdout.split()
+        assert theirs.encode(text) == list(map(int, ours)), repr(text)
 
 
 def test_overflow_of_f16_names_the_tensor(tenon, tiny, tmp_path):
