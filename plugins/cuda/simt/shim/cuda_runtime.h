@@ -2,7 +2,6 @@
 /*
  * The part of CUDA's runtime API that plugins use, on the emulator: names, numbers and signatures
  * are those of the real header (CUDA Runtime API 13.0); structs have only the fields in use.
- * tests/plugins/simt/signatures.cpp compares both.
  */
 #ifndef TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_RUNTIME_H
 #define TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_RUNTIME_H
