@@ -33,9 +33,9 @@ static tn_status set_token(json_t *object, const char *name, const tn_tokenizer 
     return status;
 }
 
-static tn_status make_defaults(const tn_vocab *vocab, const tn_tokenizer *tokenizer, json_t **out,
-                               tn_error *err)
+static tn_status make_defaults(const tn_tokenizer *tokenizer, json_t **out, tn_error *err)
 {
+    const tn_vocab *vocab = tn_tokenizer_vocab(tokenizer); /* ids are settled there */
     const struct {
         const char *name;
         int32_t id;
@@ -65,7 +65,7 @@ tn_status tn_chat_template_create(const tn_vocab *vocab, const tn_tokenizer *tok
     if (status)
         status = tn_error_wrap(err, status, "the model's chat template");
     else
-        status = make_defaults(vocab, tokenizer, &t->defaults, err);
+        status = make_defaults(tokenizer, &t->defaults, err);
     if (status) {
         tn_chat_template_destroy(t);
         return status;

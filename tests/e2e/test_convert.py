@@ -188,3 +188,15 @@ def test_smollm2_in_f16_has_the_logits_of_its_rounding(tenon, tmp_path):
     prompt = json.loads((ROOT / "tests/e2e/golden/smollm2_prompts.json").read_text(encoding="utf-8"))[0]
     theirs = tokenizers.Tokenizer.from_file(str(tmp_path / "hf/tokenizer.json"))
     assert theirs.encode(prompt["text"], add_special_tokens=False).ids == prompt["ids"]
+
+
+@pytest.mark.parametrize("spm", [0, 1])
+def test_a_template_has_the_special_tokens_of_a_directory(tenon, make_model, tmp_path, spm):
+    directory, context = tmp_path / "hf", tmp_path / "c.json"
+    tenon("convert", make_model("--spm", str(spm)), directory)
+    settings = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["chat_template"] = "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}"
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    context.write_text("{}", encoding="utf-8")
+    out = tenon("template", "--model", directory, "--context", context).stdout.decode()
+    assert out == "|".join(settings[key] for key in ("bos_token", "eos_token", "unk_token"))
