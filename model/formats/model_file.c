@@ -4,12 +4,23 @@
 #include "core/base/alloc.h"
 #include "model/formats/model_file_impl.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
-static bool is_directory(const char *path)
+/* By what stands at path; what cannot be opened for other reasons is said by opening it. */
+static tn_status read_model(tn_model_file *file, tn_error *err)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    const int status = stat(file->path, &st);
+    if (status != 0 && errno == ENOENT)
+        return tn_fail(err, TN_INVALID,
+                       "cannot open %s: %s; give the path of a GGUF file or of a Hugging Face "
+                       "directory",
+                       file->path, strerror(ENOENT));
+    if (status == 0 && S_ISDIR(st.st_mode))
+        return tn_hf_dir_read(file, err);
+    return tn_gguf_file_read(file, err);
 }
 
 tn_status tn_model_file_create(const char *path, tn_model_file **out, tn_error *err)
@@ -32,7 +43,7 @@ tn_status tn_model_file_open(const char *path, tn_model_file **out, tn_error *er
     tn_model_file *file = NULL;
     *out = NULL;
     TN_TRY(tn_model_file_create(path, &file, err));
-    tn_status st = is_directory(path) ? tn_hf_dir_read(file, err) : tn_gguf_file_read(file, err);
+    const tn_status st = read_model(file, err);
     if (st) {
         tn_model_file_close(file);
         return st;

@@ -167,3 +167,8 @@ def test_a_broken_plugin_is_refused_by_name(tenon, tiny, tmp_path, path):
     message = error(tenon, "run", "--profile", profile, "--ids", "1")
     # The needs_* ones name a domain whose provider is not there: the message is about the provider.
     assert message.startswith("tenon: plugin ") if path.stem.startswith("needs_") else path.stem in message
+
+
+def test_a_model_that_is_not_there_is_said_with_what_to_give(tenon):
+    stderr = tenon("run", "--model", "/nowhere/m.gguf", "-p", "x", status=2).stderr
+    assert b"/nowhere/m.gguf" in stderr and b"give the path of a GGUF file or of a Hugging Face directory" in stderr
