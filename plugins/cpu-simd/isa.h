@@ -26,13 +26,28 @@ typedef struct simd_step {
     int32_t sum; /* of the codes */
 } simd_step;
 
-/** Input rows made ready for the dot products of one kind of weights. */
+/**
+ * Input rows in the order in which the dot products read them. They are cut into blocks
+ * (simd_block_rows), and in a block of R rows the R values of each column, or of each quad of
+ * columns for codes, lie together. The block that starts at row m starts m strides into each array.
+ */
 typedef struct simd_input {
-    const void *x;         /* f32 or int8 codes [rows][x_stride]; 0 from K to the padded K */
-    const simd_step *step; /* [rows][step_stride]; int8 codes only */
-    const float *sum;      /* [rows][sum_stride] of x over each group of the weights; u4 only */
-    int64_t x_stride, step_stride, sum_stride; /* elements */
+    const void *x;         /* f32 [K][R], or int8 codes [K / 4][R][4]; 0 from K to the padded K */
+    const simd_step *step; /* [K / 32][R]; int8 codes only */
+    const float *sum;      /* [groups][R] of x over each group of the weights; u4 only */
+    int64_t x_stride, step_stride, sum_stride; /* elements a row */
 } simd_input;
+
+/** Rows of the next block when `left` are left: `most` while there are, then 8, 4, 2, 1. */
+static inline int32_t simd_block_rows(int64_t left, int32_t most)
+{
+    int32_t rows = 8;
+    if (left >= most)
+        return most;
+    while (rows > left || rows >= most)
+        rows /= 2;
+    return rows;
+}
 
 /** One tile of 16 weight rows against n input rows: out[n][16]. */
 typedef struct simd_dot {
@@ -82,13 +97,15 @@ enum { SIMD_SPAN = 64 }; /* positions a step of the online softmax; starts at mu
 
 typedef struct simd_isa {
     const char *name, *build; /* "avx2", and what it uses */
+    int32_t block;            /* rows of a full block of inputs; divides 192 */
     /** y = x / sqrt(mean x^2 + eps) * (w + offset). y may be x. */
     void (*norm)(const float *x, const float *w, int32_t n, float eps, float offset, float *y);
-    /** One row of n columns, padded to `padded`: codes, steps [padded / 32], group sums. */
-    void (*quantise)(const float *x, int32_t n, int32_t padded, int32_t group, int8_t *codes,
-                     simd_step *step, float *sum);
-    /** A row padded with zeros, and its group sums: the input of exact coded weights. */
-    void (*widen)(const float *x, int32_t n, int32_t padded, int32_t group, float *out, float *sum);
+    /** One row of n columns, padded to `padded`, to its place in a block of `rows`. */
+    void (*quantise)(const float *x, int32_t n, int32_t padded, int32_t group, int32_t rows,
+                     int8_t *codes, simd_step *step, float *sum);
+    /** The same as f32: the input of exact coded weights and, with sum NULL, of plain ones. */
+    void (*widen)(const float *x, int32_t n, int32_t padded, int32_t group, int32_t rows,
+                  float *out, float *sum);
     void (*dot[SIMD_N_KINDS])(const simd_dot *d);
     void (*exact[SIMD_N_KINDS])(const simd_dot *d); /* f32 inputs; plain kinds: as dot */
     void (*tail)(const simd_tail *t, int32_t n, const float *y, const float *up);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * linear, linear_add, linear_glu, norm_linear, norm_linear_glu: one body. Input rows are made ready
- * in the workspace (normed, and quantised for coded weights), then each tile of 16 weight rows
- * meets panels of them, and the results go through the op's tail while they are in the cache.
+ * in the workspace (normed, quantised for coded weights, interleaved), then each tile of 16 weight
+ * rows meets panels of them, and the results go through the op's tail while they are in the cache.
  *
  * Blob: tiles of part 0, of part 1, ...; the biases of the parts that have one, padded to tiles;
  * the norm weight. f32 each.
@@ -13,7 +13,8 @@
 #include "plugins/cpu-simd/simd.h"
 #include "plugins/cpu-simd/weights.h"
 
-/* Rows of a panel: their codes stay in the second-level cache while every tile passes by. */
+/* Rows of a panel, a multiple of every block: their codes stay in the second-level cache while
+ * every tile passes by. */
 enum { MAX_PARTS = 8, PANEL = 192 };
 
 typedef struct linear_form {
@@ -133,29 +134,26 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
 /* ---- the input of the dot products, in the workspace ---- */
 
 typedef struct input_layout {
-    int32_t quantised, widened; /* int8 codes; f32 rows with sums; neither: f32 rows as they are */
+    int32_t quantised; /* int8 codes; else f32 */
     int64_t stride, n_steps, n_groups;
-    uint64_t rows, codes, steps, sums, bytes; /* offsets */
+    uint64_t normed, x, steps, sums, bytes; /* offsets; normed: a row for each worker */
 } input_layout;
 
-/* Normed rows [n][K] come first, then codes or padded rows, steps and sums. */
-static int place_input(const simd_plugin *plugin, const linear_blob *blob, int64_t n_rows,
-                       input_layout *out)
+static int place_input(void *self, const linear_blob *blob, int64_t n_rows, input_layout *out)
 {
+    const simd_plugin *plugin = self;
     const simd_weights *w = &blob->format;
     int32_t coded = simd_is_coded(w->kind);
     input_layout l = { .quantised = coded && !plugin->exact,
-                       .widened = coded && plugin->exact,
-                       .stride = (w->padded + 63) / 64 * 64,
+                       .stride = ((int64_t)w->padded + 63) / 64 * 64,
                        .n_steps = w->padded / SIMD_GROUP,
                        .n_groups = w->n_groups };
-    uint64_t n = (uint64_t)n_rows;
+    uint64_t n = (uint64_t)n_rows, workers = (uint64_t)simd_workers(self);
     int fits = 1;
     if (blob->form.norm)
-        fits = tn_plugin_add_product(&l.bytes, n * (uint64_t)l.stride, sizeof(float));
-    l.codes = l.bytes;
-    if (fits && coded)
-        fits = tn_plugin_add_product(&l.bytes, n * (uint64_t)l.stride, l.quantised ? 1 : 4);
+        fits = tn_plugin_add_product(&l.bytes, workers * (uint64_t)l.stride, sizeof(float));
+    l.x = l.bytes;
+    fits = fits && tn_plugin_add_product(&l.bytes, n * (uint64_t)l.stride, l.quantised ? 1 : 4);
     l.steps = l.bytes;
     if (fits && l.quantised)
         fits = tn_plugin_add_product(&l.bytes, n * (uint64_t)l.n_steps, sizeof(simd_step));
@@ -238,54 +236,67 @@ typedef struct linear_job {
     int32_t first_column[MAX_PARTS];
 } linear_job;
 
+/* Row i of a block of `rows` rows from `first` on, to its place there. */
+static void prepare_row(const linear_job *job, int64_t first, int64_t i, int32_t rows,
+                        int32_t worker)
+{
+    const simd_weights *w = &job->blob.format;
+    const input_layout *l = &job->layout;
+    uint8_t *work = (uint8_t *)(uintptr_t)job->launch->workspace;
+    const float *x = tn_op_row(&job->launch->in[0], i);
+    if (job->blob.form.norm) {
+        const float *norm = (const float *)(const void *)(job->weights + job->blob.norm);
+        float *normed = (float *)(void *)(work + l->normed) + worker * l->stride;
+        job->isa->norm(x, norm, job->linear->in, job->linear->eps, job->linear->offset, normed);
+        x = normed;
+    }
+    float *sum = (float *)(void *)(work + l->sums) + first * l->n_groups + (i - first);
+    if (l->quantised)
+        job->isa->quantise(
+            x, w->cols, w->padded, w->group, rows,
+            (int8_t *)(work + l->x) + first * l->stride + (i - first) * 4,
+            (simd_step *)(void *)(work + l->steps) + first * l->n_steps + (i - first), sum);
+    else
+        job->isa->widen(x, w->cols, w->padded, w->group, rows,
+                        (float *)(void *)(work + l->x) + first * l->stride + (i - first),
+                        simd_is_coded(w->kind) ? sum : NULL);
+}
+
+/* Range of blocks: those of full size, then the smaller ones of the last rows as one. */
 static void prepare_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 {
     const linear_job *job = arg;
-    const simd_weights *w = &job->blob.format;
-    const input_layout *l = &job->layout;
-    const float *norm = (const float *)(const void *)(job->weights + job->blob.norm);
-    uint8_t *work = (uint8_t *)(uintptr_t)job->launch->workspace;
-    (void)worker;
+    int32_t most = job->isa->block;
     for (int64_t i = i0; i < i1; i++) {
-        const float *x = tn_op_row(&job->launch->in[0], i);
-        if (job->blob.form.norm) {
-            float *normed = (float *)(void *)work + i * l->stride;
-            job->isa->norm(x, norm, job->linear->in, job->linear->eps, job->linear->offset, normed);
-            x = normed;
+        int64_t end = (i + 1) * most < job->n_rows ? (i + 1) * most : job->n_rows;
+        for (int64_t first = i * most; first < end;) {
+            int32_t rows = simd_block_rows(end - first, most);
+            for (int64_t row = first; row < first + rows; row++)
+                prepare_row(job, first, row, rows, worker);
+            first += rows;
         }
-        float *sum = (float *)(void *)(work + l->sums) + i * l->n_groups;
-        if (l->quantised)
-            job->isa->quantise(x, w->cols, w->padded, w->group,
-                               (int8_t *)(work + l->codes) + i * l->stride,
-                               (simd_step *)(void *)(work + l->steps) + i * l->n_steps, sum);
-        else if (l->widened)
-            job->isa->widen(x, w->cols, w->padded, w->group,
-                            (float *)(void *)(work + l->codes) + i * l->stride, sum);
     }
 }
 
-/* Norm and quantise all rows. One row takes less than waking the other threads. */
+/* Norm, quantise and interleave all rows. Few values take less than waking the other threads; a
+ * single plain row is in order as it is. */
 static void prepare(void *self, linear_job *job)
 {
     const input_layout *l = &job->layout;
     const uint8_t *work = (const uint8_t *)(uintptr_t)job->launch->workspace;
-    if (l->quantised || l->widened || job->blob.form.norm) {
-        if (job->n_rows * job->linear->in <= 4096)
-            prepare_range(job, 0, job->n_rows, 0);
-        else
-            simd_for(self, job->n_rows, prepare_range, job);
-    }
-    job->input = (simd_input){ .x = tn_op_row(&job->launch->in[0], 0),
-                               .x_stride = job->launch->in[0].stride[0] };
-    if (l->quantised || l->widened)
-        job->input = (simd_input){ .x = work + l->codes,
-                                   .step = (const simd_step *)(const void *)(work + l->steps),
-                                   .sum = (const float *)(const void *)(work + l->sums),
-                                   .x_stride = l->stride,
-                                   .step_stride = l->n_steps,
-                                   .sum_stride = l->n_groups };
-    else if (job->blob.form.norm)
-        job->input = (simd_input){ .x = work, .x_stride = l->stride };
+    int64_t n_blocks = (job->n_rows + job->isa->block - 1) / job->isa->block;
+    job->input = (simd_input){ .x = work + l->x,
+                               .step = (const simd_step *)(const void *)(work + l->steps),
+                               .sum = (const float *)(const void *)(work + l->sums),
+                               .x_stride = l->stride,
+                               .step_stride = l->n_steps,
+                               .sum_stride = l->n_groups };
+    if (job->n_rows == 1 && !job->blob.form.norm && !simd_is_coded(job->blob.format.kind))
+        job->input.x = tn_op_row(&job->launch->in[0], 0);
+    else if (job->n_rows * job->linear->in <= 4096)
+        prepare_range(job, 0, n_blocks, 0);
+    else
+        simd_for(self, n_blocks, prepare_range, job);
 }
 
 /* Rows [row0, row0 + n) against one tile of a part, into out [n][16]. */
@@ -301,10 +312,8 @@ static void dot_tile(const linear_job *job, int32_t part, int64_t tile, int64_t 
                      .n = n,
                      .out = out };
     dot.in.x = (const uint8_t *)job->input.x + row0 * job->input.x_stride * x_bytes;
-    if (dot.in.step)
-        dot.in.step += row0 * job->input.step_stride;
-    if (dot.in.sum)
-        dot.in.sum += row0 * job->input.sum_stride;
+    dot.in.step += row0 * job->input.step_stride;
+    dot.in.sum += row0 * job->input.sum_stride;
     job->dot(&dot);
 }
 
@@ -367,7 +376,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
     job.dot = (plugin->exact ? plugin->isa->exact : plugin->isa->dot)[job.blob.format.kind];
     if (job.n_rows < 1)
         return TN_OK;
-    if (!place_input(plugin, &job.blob, job.n_rows, &job.layout) ||
+    if (!place_input(self, &job.blob, job.n_rows, &job.layout) ||
         job.layout.bytes > launch->workspace_bytes)
         return tn_plugin_fail(err, TN_INVALID, "%s: %lld rows, at most %d were planned", node->path,
                               (long long)job.n_rows, tn_op_max_rows(node));
