@@ -7,9 +7,10 @@
 #include "model/text/utf8.h"
 
 /* The largest files in use have 35 MB and 2 million values. */
-#define MAX_JSON_BYTES       (128u << 20)
-#define MAX_JSON_VALUES      (16u << 20)
+#define MAX_JSON_BYTES       (64u << 20)
 #define MAX_NORMALISED_BYTES (64u << 20)
+/* The densest there is in a vocabulary are the merges ["a","b"], : three values in ten bytes. */
+enum { BYTES_PER_VALUE = 3, SPARE_VALUES = 1024 };
 
 struct tn_hf {
     tn_hf_vocabulary vocabulary;
@@ -81,8 +82,10 @@ tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **ou
     if (source->source.n > MAX_JSON_BYTES)
         return tn_fail(err, TN_INVALID, "tokenizer.json has %zu bytes, at most %u are allowed",
                        source->source.n, MAX_JSON_BYTES);
-    tn_status st =
-        tn_json_parse(source->source.data, source->source.n, MAX_JSON_VALUES, false, &root, err);
+    const size_t n = source->source.n;
+    const tn_json_limits limits = { .max_values = SPARE_VALUES + n / BYTES_PER_VALUE,
+                                    .max_text_bytes = n };
+    tn_status st = tn_json_parse(source->source.data, n, &limits, false, &root, err);
     if (st)
         return tn_error_wrap(err, st, "tokenizer.json");
     tn_hf *hf = tn_alloc_array(1, sizeof(*hf));
