@@ -187,7 +187,7 @@ tn_status tn_hf_encode(const tn_hf *hf, const tn_vocab_index *index, const char 
               .ids = ids,
               .text = text,
               .normalised = TN_STRBUF(MAX_NORMALISED_BYTES) };
-    j.work.scratch = tn_pattern_scratch_create();
+    j.work.scratch = tn_pattern_scratch_create(n);
     tn_status st = j.work.scratch ? tn_hf_added_find(&hf->raw, text, n, special, take_raw, &j, err)
                                   : tn_fail_memory(err, "a pattern match");
     tn_pattern_scratch_destroy(j.work.scratch);
