@@ -151,6 +151,7 @@ static void a_catastrophic_pattern_ends_over_a_long_text(void **state)
         const bool in_time = tn_test_refusal_end();
 
         if (st != TN_INVALID || !in_time ||
+            strncmp(err.text, "tokenizer.json: the pattern ", 28) != 0 ||
             (!strstr(err.text, "takes more steps than a text may take (64 a byte) at byte ") &&
              !strstr(err.text, "backtracks too much at byte ")))
             fail_msg("%s: status %d, in time %d, \"%s\"", catastrophic[i], st, in_time, err.text);

@@ -194,7 +194,7 @@ tn_status tn_hf_encode(const tn_hf *hf, const tn_vocab_index *index, const char 
     tn_hf_pretokenizer_work_deinit(&j.work);
     tn_bpe_word_deinit(&j.word);
     tn_strbuf_deinit(&j.normalised);
-    return st;
+    return st == TN_INVALID ? tn_error_wrap(err, st, "tokenizer.json") : st;
 }
 
 /* ---- decode ---- */
