@@ -71,6 +71,33 @@ def qwen2(size=1000):
     return t
 
 
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+O200K = (rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK = (r"\p{N}{1,3}", "[一-龥\u3040-ゟ゠-ヿ]+",
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+            r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def byte_level_behind(patterns):
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([*[pre_tokenizers.Split(Regex(p), "isolated") for p in patterns],
+                                               pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    t.decoder = decoders.ByteLevel()
+    return byte_alphabet(t, 1000, ["<|endoftext|>"])
+
+
+def o200k():
+    """Words by case, with their contractions (GPT-4o and its followers)."""
+    return byte_level_behind([O200K])
+
+
+def deepseek():
+    """Numbers, CJK and the rest cut one after the other (DeepSeek 3)."""
+    return byte_level_behind(DEEPSEEK)
+
+
 def llama2(size=900):
     """Characters with byte fallback, U+2581 for blanks, no pre-tokenizer (Llama 2, Mistral, Gemma)."""
     t = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
@@ -114,7 +141,7 @@ def gemma(size=900):
     return Tokenizer.from_str(json.dumps(data))
 
 
-STYLES = {f.__name__: f for f in (gpt2, llama3, qwen2, llama2, llama2_metaspace, gemma)}
+STYLES = {f.__name__: f for f in (gpt2, llama3, qwen2, o200k, deepseek, llama2, llama2_metaspace, gemma)}
 
 # tokenizer.model: options of SentencePieceTrainer beside those of spm().
 MODELS = {"bpe": {}, "no_prefix": {"add_dummy_prefix": False}, "unigram": {"model_type": "unigram"},

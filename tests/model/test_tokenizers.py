@@ -34,6 +34,13 @@ def test_ids_and_text_are_those_of_tokenizers(style):
     assert not wrong, f"{len(wrong)} of {len(texts)}, such as {wrong[0]}"
 
 
+def test_a_long_text_is_within_the_budget_of_its_patterns(style):
+    tokenizer, path = style
+    text = "".join(hf_styles.strings(8000, 14))
+    (ids, _, _), = tokenizer_compare.run("json", path, [(BOS | SPECIAL, text.encode())])
+    assert ids == tokenizer.encode(text).ids
+
+
 def test_bytes_that_are_no_text_are_spelled_and_the_text_between_is_as_ever(style):
     tokenizer, path = style
     texts = hf_styles.broken_plain(tokenizer, N_STRINGS // 2, 12)
