@@ -373,6 +373,61 @@ static void a_normalizer_that_leads_out_of_its_table_is_refused(void **state)
     }
 }
 
+/* ---- lack of memory ---- */
+
+typedef tn_status (*open_fn)(const char *bytes, size_t n, tn_tokenizer **out, tn_error *err);
+
+/* Make a tokenizer, encode and decode, with the n-th allocation failing. */
+static tn_status use_failing_at(uint64_t n, open_fn open, const char *bytes, size_t size,
+                                tn_error *err)
+{
+    static const char text[] = "ab <s>ba\xFF";
+    tn_tokenizer *t = NULL;
+    tn_ids ids = { 0 };
+    tn_strbuf out = TN_STRBUF(1 << 16);
+    tn_alloc_fail_at(n);
+    tn_status st = open(bytes, size, &t, err);
+    if (!st)
+        st = tn_tokenizer_encode(t, text, sizeof text - 1, TN_ENCODE_BOS | TN_ENCODE_SPECIAL, &ids,
+                                 err);
+    if (!st)
+        st = tn_tokenizer_decode(t, ids.id, ids.n, true, &out, err);
+    tn_alloc_fail_at(0);
+    tn_strbuf_deinit(&out);
+    tn_ids_deinit(&ids);
+    tn_tokenizer_destroy(t);
+    return st;
+}
+
+/* Or no error: without memory for compiled code PCRE2 interprets an expression. */
+static void expect_errors_without_a_leak(open_fn open, const char *bytes, size_t size)
+{
+    tn_error err = { 0 };
+    const int64_t live = tn_alloc_live();
+    const uint64_t before = tn_alloc_count();
+    assert_int_equal(use_failing_at(0, open, bytes, size, &err), TN_OK);
+    const uint64_t n = tn_alloc_count() - before;
+    uint64_t n_failed = 0;
+    for (uint64_t i = 1; i <= n; i++) {
+        const tn_status st = use_failing_at(i, open, bytes, size, &err);
+        n_failed += st != TN_OK;
+        if (st && st != TN_NO_MEMORY)
+            fail_msg("allocation %d: status %d, \"%s\"", (int)i, st, err.text);
+        assert_int_equal(tn_alloc_live(), live);
+    }
+    assert_in_range(n_failed, 10, n);
+}
+
+static void each_failing_allocation_is_an_error_without_a_leak(void **state)
+{
+    spm_parts parts = SOUND_PARTS;
+    tn_strbuf model = model_of(&parts);
+    (void)state;
+    expect_errors_without_a_leak(hf_tokenizer, sound, strlen(sound));
+    expect_errors_without_a_leak(spm_tokenizer, model.data, model.len);
+    tn_strbuf_deinit(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +439,7 @@ int main(void)
         cmocka_unit_test(a_tokenizer_model_cut_anywhere_is_refused),
         cmocka_unit_test(a_million_empty_pieces_are_refused),
         cmocka_unit_test(a_normalizer_that_leads_out_of_its_table_is_refused),
+        cmocka_unit_test(each_failing_allocation_is_an_error_without_a_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
