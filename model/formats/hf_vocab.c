@@ -180,7 +180,7 @@ static tn_status read_token(tn_json_reader *all, const char *key, tn_arena *aren
     return TN_OK;
 }
 
-static void check_order(tn_json_reader *all, const tn_added_token *added, int32_t n)
+static void check_ids(tn_json_reader *all, const tn_added_token *added, int32_t n)
 {
     for (int32_t i = 1; i < n; i++)
         if (added[i].id == added[i - 1].id)
@@ -190,7 +190,7 @@ static void check_order(tn_json_reader *all, const tn_added_token *added, int32_
 static tn_status read_all_added(tn_vocab *v, tn_json_reader *all, tn_arena *arena, tn_error *err)
 {
     const char *key = NULL;
-    json_t *value = NULL, *object = json_incref((json_t *)(uintptr_t)all->object);
+    json_t *value = NULL, *object = (json_t *)(uintptr_t)all->object;
     const size_t n = json_object_size(object);
     tn_added_token *added = tn_arena_alloc(arena, n * sizeof(*added));
     tn_status st = added ? TN_OK : tn_fail_memory(err, "the added tokens");
@@ -199,11 +199,10 @@ static tn_status read_all_added(tn_vocab *v, tn_json_reader *all, tn_arena *aren
         if (!st && !all->status)
             st = read_token(all, key, arena, &added[v->n_added++], err);
     }
-    json_decref(object);
     if (st || all->status)
         return st;
     qsort(added, n, sizeof(*added), by_id);
-    check_order(all, added, v->n_added);
+    check_ids(all, added, v->n_added);
     v->added = added;
     return TN_OK;
 }

@@ -130,20 +130,29 @@ static tn_status read_piece(tn_spm_file *file, tn_text from, tn_error *err)
     return TN_OK;
 }
 
+/* An id, or -1: none. */
+static int32_t id_of(uint64_t value)
+{
+    return value <= INT32_MAX ? (int32_t)value : -1;
+}
+
 static tn_status read_trainer(tn_spm_file *file, tn_text from, tn_error *err)
 {
     tn_vocab *v = &file->vocab;
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
-        int32_t *id = f.number == TRAINER_UNK_ID   ? &v->unk
-                      : f.number == TRAINER_BOS_ID ? &v->bos
-                      : f.number == TRAINER_EOS_ID ? &v->eos
-                      : f.number == TRAINER_PAD_ID ? &v->pad
-                                                   : NULL;
-        if (id && f.wire == WIRE_VARINT)
-            *id = f.value <= INT32_MAX ? (int32_t)f.value : -1;
-        if (f.number == TRAINER_TREAT_WHITESPACE_AS_SUFFIX && f.wire == WIRE_VARINT)
+        if (f.wire != WIRE_VARINT)
+            continue;
+        if (f.number == TRAINER_UNK_ID)
+            v->unk = id_of(f.value);
+        else if (f.number == TRAINER_BOS_ID)
+            v->bos = id_of(f.value);
+        else if (f.number == TRAINER_EOS_ID)
+            v->eos = id_of(f.value);
+        else if (f.number == TRAINER_PAD_ID)
+            v->pad = id_of(f.value);
+        else if (f.number == TRAINER_TREAT_WHITESPACE_AS_SUFFIX)
             file->has_suffixes = f.value != 0;
     }
     return TN_OK;
@@ -160,13 +169,14 @@ static tn_status read_normalizer(tn_spm_file *file, tn_text from, tn_error *err)
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
-        if (f.number == NORMALIZER_ADD_DUMMY_PREFIX && f.wire == WIRE_VARINT)
+        const bool is_switch = f.wire == WIRE_VARINT;
+        if (is_switch && f.number == NORMALIZER_ADD_DUMMY_PREFIX)
             file->vocab.add_space_prefix = f.value != 0;
-        if (f.number == NORMALIZER_REMOVE_EXTRA_WHITESPACES && f.wire == WIRE_VARINT)
+        else if (is_switch && f.number == NORMALIZER_REMOVE_EXTRA_WHITESPACES)
             file->joins_blanks = f.value != 0;
-        if (f.number == NORMALIZER_ESCAPE_WHITESPACES && f.wire == WIRE_VARINT)
+        else if (is_switch && f.number == NORMALIZER_ESCAPE_WHITESPACES)
             file->keeps_blanks = f.value == 0;
-        if (f.number == NORMALIZER_PRECOMPILED_CHARSMAP && f.wire == WIRE_BYTES)
+        else if (f.wire == WIRE_BYTES && f.number == NORMALIZER_PRECOMPILED_CHARSMAP)
             TN_TRY(check_charsmap(f.bytes, err));
     }
     return TN_OK;
