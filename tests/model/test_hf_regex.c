@@ -97,19 +97,23 @@ static void what_has_no_counterpart_is_refused_with_its_place(void **state)
 
 /* ---- hostile ---- */
 
-/* A tokenizer that cuts at a pattern. */
-static tn_tokenizer *splitting_at(const char *regex)
+/* A tokenizer that cuts at a pattern, n times over. */
+static tn_tokenizer *splitting_at(const char *regex, int n)
 {
-    char text[1024];
+    tn_strbuf text = TN_STRBUF(1 << 16);
     tn_tokenizer *t = NULL;
     tn_error err = { 0 };
-    const int n = snprintf(text, sizeof text,
-                           "{\"pre_tokenizer\": {\"type\": \"Split\", \"behavior\": \"Isolated\", "
-                           "\"pattern\": {\"Regex\": \"%s\"}}, \"model\": {\"type\": \"BPE\", "
-                           "\"vocab\": {\"a\": 0, \"1\": 1}, \"merges\": []}}",
-                           regex);
-    if (hf_tokenizer(text, (size_t)n, &t, &err))
+    tn_strbuf_puts(&text, "{\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [");
+    for (int i = 0; i < n; i++)
+        tn_strbuf_printf(&text,
+                         "%s{\"type\": \"Split\", \"behavior\": \"Isolated\", \"pattern\": "
+                         "{\"Regex\": \"%s\"}}",
+                         i ? "," : "", regex);
+    tn_strbuf_puts(&text, "]}, \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"1\": 1}, "
+                          "\"merges\": []}}");
+    if (hf_tokenizer(text.data, text.len, &t, &err))
         fail_msg("%s: %s", regex, err.text);
+    tn_strbuf_deinit(&text);
     return t;
 }
 
@@ -142,7 +146,7 @@ static void a_catastrophic_pattern_ends_over_a_long_text(void **state)
     (void)state;
     memset(text, 'a', n);
     for (size_t i = 0; i < sizeof catastrophic / sizeof catastrophic[0]; i++) {
-        tn_tokenizer *t = splitting_at(catastrophic[i]);
+        tn_tokenizer *t = splitting_at(catastrophic[i], 1);
         tn_ids ids = { 0 };
         tn_error err = { 0 };
 
@@ -162,12 +166,31 @@ static void a_catastrophic_pattern_ends_over_a_long_text(void **state)
     tn_free(text);
 }
 
+static void all_parts_draw_on_one_budget(void **state)
+{
+    const size_t n = 1 << 20;
+    char *text = tn_alloc(n);
+    tn_tokenizer *one = splitting_at("a|[^b]", 1), *many = splitting_at("a|[^b]", 32);
+    tn_ids ids = { 0 };
+    (void)state;
+    memset(text, 'a', n);
+
+    assert_int_equal(tn_tokenizer_encode(one, text, n, 0, &ids, NULL), TN_OK);
+    assert_int_equal(tn_tokenizer_encode(many, text, n, 0, &ids, NULL), TN_INVALID);
+
+    assert_int_equal(ids.n, n);
+    tn_ids_deinit(&ids);
+    tn_tokenizer_destroy(one);
+    tn_tokenizer_destroy(many);
+    tn_free(text);
+}
+
 /* Digits by threes, counted from the end: each place looks at all digits after it. */
 static void numbers_of_a_thousand_digits_are_no_attack(void **state)
 {
     const size_t n = 1000;
     char text[1000];
-    tn_tokenizer *t = splitting_at("\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*\\\\b)");
+    tn_tokenizer *t = splitting_at("\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*\\\\b)", 1);
     tn_ids ids = { 0 };
     (void)state;
     memset(text, '1', n);
@@ -186,6 +209,7 @@ int main(void)
         cmocka_unit_test(what_means_something_else_is_rewritten),
         cmocka_unit_test(what_has_no_counterpart_is_refused_with_its_place),
         cmocka_unit_test(a_catastrophic_pattern_ends_over_a_long_text),
+        cmocka_unit_test(all_parts_draw_on_one_budget),
         cmocka_unit_test(numbers_of_a_thousand_digits_are_no_attack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
