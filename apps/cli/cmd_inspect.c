@@ -47,7 +47,9 @@ static void put_rope(const tn_model_desc *d, tn_strbuf *out)
         tn_strbuf_printf(out, " from %d tokens", (int)r->original_length);
     if (r->attention_factor > 0)
         tn_strbuf_printf(out, ", attention by %g", (double)r->attention_factor);
-    tn_strbuf_puts(out, r->freq_factors ? ", own frequency factors\n" : "\n");
+    if (r->freq_factors)
+        tn_strbuf_printf(out, ", frequency factors %s", tn_inspection_factors(r));
+    tn_strbuf_puts(out, "\n");
 }
 
 static void put_attention(const tn_model_desc *d, tn_strbuf *out)
@@ -143,7 +145,7 @@ static void put_special(const tn_inspection *in, const tn_special_id *special, t
     }
     tn_strbuf_puts(out, " \"");
     tn_put_printable(out, special->text, strlen(special->text));
-    tn_strbuf_puts(out, "\"");
+    tn_strbuf_puts(out, in->tokenizer ? "\" (no token of the vocabulary)" : "\"");
 }
 
 static void put_ids(const tn_inspection *in, tn_strbuf *out)
@@ -168,15 +170,19 @@ static void put_ids(const tn_inspection *in, tn_strbuf *out)
 static void put_tokenizer(const tn_inspection *in, tn_strbuf *out)
 {
     const tn_vocab *v = in->vocab;
-    tn_strbuf_printf(out, "tokenizer       %s", vocab_name(v->kind));
+    tn_strbuf_printf(out, "tokenizer       %s", vocab_name(in->vocab_kind));
     if (v->pre) {
         tn_strbuf_puts(out, ", pre-tokenizer ");
         tn_put_printable(out, v->pre, strlen(v->pre));
     }
-    if (v->source.data)
-        tn_strbuf_printf(out, " of %zu bytes, %d rows of logits", v->source.n, (int)v->n_tokens);
-    else
-        tn_strbuf_printf(out, ", %d tokens, %d merges", (int)v->n_tokens, (int)v->n_merges);
+    if (v->source.data && !in->tokenizer)
+        tn_strbuf_printf(out, " of %zu bytes", v->source.n);
+    else if (in->vocab_kind != TN_VOCAB_NONE)
+        tn_strbuf_printf(out, ", %d tokens", (int)v->n_tokens);
+    if (in->n_textless)
+        tn_strbuf_printf(out, " (%d without a text)", (int)in->n_textless);
+    if (v->n_merges)
+        tn_strbuf_printf(out, ", %d merges", (int)v->n_merges);
     tn_strbuf_printf(out, "%s%s\n", v->add_bos > 0 ? ", BOS is added" : "",
                      v->add_eos > 0 ? ", EOS is added" : "");
     if (!in->tokenizer && v->n_tokens)
@@ -260,11 +266,11 @@ static json_t *desc_json(const tn_inspection *in)
     for (int32_t i = 0; i < TN_INSPECT_KV_FORMATS; i++)
         json_object_set_new(kv, tn_inspection_kv_format(i),
                             json_integer((json_int_t)tn_inspection_kv_bytes(in, i)));
-    json_t *rope =
-        json_pack("{s:f, s:i, s:s, s:s, s:f, s:i}", "base", (double)d->rope.base, "rotary_dim",
-                  (int)d->rope.rotary_dim, "pairing", pairing_name(d->rope.pairing), "scaling",
-                  scaling_name(d->rope.scaling), "factor", (double)d->rope.factor,
-                  "original_length", (int)d->rope.original_length);
+    json_t *rope = json_pack(
+        "{s:f, s:i, s:s, s:s, s:f, s:i, s:s}", "base", (double)d->rope.base, "rotary_dim",
+        (int)d->rope.rotary_dim, "pairing", pairing_name(d->rope.pairing), "scaling",
+        scaling_name(d->rope.scaling), "factor", (double)d->rope.factor, "original_length",
+        (int)d->rope.original_length, "frequency_factors", tn_inspection_factors(&d->rope));
     return json_pack(
         "{s:s, s:b, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:i, s:i, s:b, s:o}",
         "architecture", d->arch, "supported", tn_arch_find(d->arch) != NULL, "layers",
@@ -300,10 +306,12 @@ static json_t *vocab_json(const tn_inspection *in)
     for (size_t i = 0; i < stop.n; i++)
         json_array_append_new(stops, token_json(v, stop.id[i]));
     json_t *tokenizer = json_pack(
-        "{s:s, s:o, s:i, s:i, s:b, s:b, s:o, s:o, s:o}", "kind", vocab_name(v->kind), "pre",
+        "{s:s, s:o, s:i, s:i, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "kind",
+        vocab_name(in->vocab_kind), "pre",
         v->pre ? json_text(v->pre, strlen(v->pre)) : json_string(""), "tokens", (int)v->n_tokens,
-        "merges", (int)v->n_merges, "usable", in->tokenizer != NULL, "chat_template",
-        v->chat_template != NULL, "special", specials, "stop", stops, "template",
+        "merges", (int)v->n_merges, "usable", in->tokenizer != NULL, "adds_bos", v->add_bos > 0,
+        "adds_eos", v->add_eos > 0, "chat_template", v->chat_template != NULL, "special", specials,
+        "stop", stops, "template",
         v->chat_template ? json_text(v->chat_template, strlen(v->chat_template)) : json_null());
     for (int32_t i = 0; i < TN_INSPECT_SPECIALS; i++)
         json_object_set_new(tokenizer, in->special[i].name, json_integer(in->special[i].id));

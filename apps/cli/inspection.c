@@ -103,6 +103,27 @@ static tn_status count_tensors(tn_inspection *in, tn_error *err)
     return TN_OK;
 }
 
+/* longrope with one set for short and long sequences is how a directory can state what rope_freqs
+ * is in GGUF (docs/convert.md). */
+const char *tn_inspection_factors(const tn_rope_desc *rope)
+{
+    const size_t n = (size_t)rope->rotary_dim / 2;
+    if (!rope->freq_factors)
+        return "none";
+    for (size_t i = 0; rope->long_factors && i < n; i++)
+        if (rope->long_factors[i] < rope->freq_factors[i] ||
+            rope->long_factors[i] > rope->freq_factors[i])
+            return "by length";
+    return "for every length";
+}
+
+static void count_textless(tn_inspection *in)
+{
+    const tn_vocab *v = in->vocab;
+    for (int32_t id = 0; v->token && id < v->n_tokens; id++)
+        in->n_textless += v->token[id].n == 0;
+}
+
 static void list_specials(tn_inspection *in)
 {
     const tn_vocab *v = in->vocab;
@@ -141,9 +162,13 @@ static tn_status open_all(tn_inspection *in, const tn_cli_options *o, tn_error *
         TN_TRY(open_profile(in, o, err));
     TN_TRY(tn_model_file_open(path ? path : in->setup.profile->model, &in->file, err));
     in->vocab = tn_model_file_vocab(in->file);
+    in->vocab_kind = in->vocab->kind;
     in->has_desc = tn_model_file_desc(in->file, &in->desc, &in->desc_error) == TN_OK;
     if (tn_tokenizer_create(in->vocab, &in->tokenizer, &in->tokenizer_error) == TN_NO_MEMORY)
         return tn_fail(err, TN_NO_MEMORY, "%s", in->tokenizer_error.text);
+    if (in->tokenizer)
+        in->vocab = tn_tokenizer_vocab(in->tokenizer);
+    count_textless(in);
     list_specials(in);
     return count_tensors(in, err);
 }

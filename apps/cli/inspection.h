@@ -29,7 +29,10 @@ typedef struct tn_special_id {
 
 typedef struct tn_inspection {
     tn_model_file *file;
-    const tn_vocab *vocab;
+    const tn_vocab
+        *vocab; /* what the tokenizer made of it, or, when there is none, what the files say */
+    int32_t vocab_kind; /* TN_VOCAB_* of the file */
+    int32_t n_textless; /* ids of the vocabulary without a text */
     tn_model_desc desc;
     tn_error desc_error; /* why there is no desc: this version cannot run the model */
     tn_tokenizer *tokenizer;
@@ -53,7 +56,11 @@ const char *tn_inspection_class(const tn_tensor_use *use);
 /** Names and bytes a token, in all layers, of the KV formats of the catalogue. */
 const char *tn_inspection_kv_format(int32_t index);
 uint64_t tn_inspection_kv_bytes(const tn_inspection *in, int32_t index);
-/** The name in the file's own terms, "Q4_1" for "u4b.g32"; the canonical one where there is no other. */
+/** Frequency factors of rope: "none"; "for every length", such as a GGUF file has for Llama 3's
+ * scaling; "by length". */
+const char *tn_inspection_factors(const tn_rope_desc *rope);
+/** The name in the file's own terms, "Q4_1" for "u4b.g32"; the canonical one where there is no
+ * other. */
 const char *tn_inspection_type(const tn_inspection *in, const char *wfmt);
 
 #endif

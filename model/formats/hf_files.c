@@ -88,8 +88,7 @@ tn_status tn_hf_files_json(tn_hf_files *files, const char *name, json_t **out, t
     if (f->size > TN_JSON_MAX_FILE_BYTES)
         return tn_fail(err, TN_INVALID, "%s has %zu bytes; at most %d are allowed", f->path,
                        f->size, TN_JSON_MAX_FILE_BYTES);
-    tn_status st =
-        tn_json_parse((const char *)f->data, f->size, TN_JSON_MAX_VALUES, true, out, err);
+    tn_status st = tn_json_parse((const char *)f->data, f->size, &tn_json_settings, true, out, err);
     return st ? tn_error_wrap(err, st, "%s", f->path) : TN_OK;
 }
 

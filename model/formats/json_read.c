@@ -13,6 +13,8 @@ enum { SHOWN_BYTES = 48 };
 
 /* ---- parse ---- */
 
+const tn_json_limits tn_json_settings = { .max_values = 1 << 17, .max_text_bytes = 16 << 20 };
+
 /* A text as the limits see it. */
 typedef struct scan {
     size_t n_values, n_strings, string_start;
@@ -21,13 +23,13 @@ typedef struct scan {
 } scan;
 
 /* One byte; returns what is too much, or NULL. */
-static const char *scan_byte(scan *s, char c, size_t at, size_t max_values)
+static const char *scan_byte(scan *s, char c, size_t at, const tn_json_limits *limits)
 {
     if (c == '"') {
         s->in_string = !s->in_string;
         s->n_strings += s->in_string ? 0 : at - s->string_start;
         s->string_start = at;
-        return s->n_strings > TN_JSON_MAX_STRINGS_BYTES ? "more text than is read" : NULL;
+        return s->n_strings > limits->max_text_bytes ? "more text than is read" : NULL;
     }
     if (s->in_string)
         return at - s->string_start > TN_JSON_MAX_STRING_BYTES ? "a longer string than is read"
@@ -36,20 +38,21 @@ static const char *scan_byte(scan *s, char c, size_t at, size_t max_values)
     s->n_values += c == '{' || c == '[' || c == ',';
     if (s->depth > TN_JSON_MAX_DEPTH)
         return "objects and arrays that are nested deeper than is read";
-    return s->n_values > max_values ? "more values than are read" : NULL;
+    return s->n_values > limits->max_values ? "more values than are read" : NULL;
 }
 
 /* Limits, before the parser sees the text; what is no JSON is left to it. */
-static tn_status check_limits(const char *text, size_t n, size_t max_values, tn_error *err)
+static tn_status check_limits(const char *text, size_t n, const tn_json_limits *limits,
+                              tn_error *err)
 {
     scan s = { .n_values = 1 };
     for (size_t i = 0; i < n; i++) {
-        const char *excess = scan_byte(&s, text[i], i, max_values);
+        const char *excess = scan_byte(&s, text[i], i, limits);
         if (excess)
             return tn_fail(err, TN_INVALID,
-                           "byte %zu: %s (%d deep, %zu values, strings of %d bytes, %d in all)", i,
-                           excess, TN_JSON_MAX_DEPTH, max_values, TN_JSON_MAX_STRING_BYTES,
-                           TN_JSON_MAX_STRINGS_BYTES);
+                           "byte %zu: %s (%d deep, %zu values, strings of %d bytes, %zu in all)", i,
+                           excess, TN_JSON_MAX_DEPTH, limits->max_values, TN_JSON_MAX_STRING_BYTES,
+                           limits->max_text_bytes);
         if (s.in_string && text[i] == '\\')
             i++;
     }
@@ -67,12 +70,12 @@ static tn_status fail_syntax(const json_error_t *where, tn_error *err)
     return st;
 }
 
-tn_status tn_json_parse(const char *text, size_t n, size_t max_values, bool big_integers,
+tn_status tn_json_parse(const char *text, size_t n, const tn_json_limits *limits, bool big_integers,
                         json_t **out, tn_error *err)
 {
     json_error_t where;
     *out = NULL;
-    TN_TRY(check_limits(text, n, max_values, err));
+    TN_TRY(check_limits(text, n, limits, err));
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
     if (!root && big_integers) /* with all integers as reals, for the sake of one past int64 */
         root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &where);

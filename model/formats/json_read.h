@@ -3,6 +3,7 @@
  * JSON of model directories, with limits: no nesting or number of values can make the parser take
  * more stack or memory than they allow. Duplicate keys and text that is no UTF-8 are errors.
  *
+ *     tn_json_parse(text, n, &tn_json_settings, true, &root, err);
  *     tn_json_reader r = { .object = root, .file = "config.json" };
  *     int64_t layers = 0;
  *     tn_json_int(&r, "num_hidden_layers", 1, 4096, &layers);
@@ -19,15 +20,20 @@
 
 enum {
     TN_JSON_MAX_DEPTH = 32,
-    TN_JSON_MAX_VALUES = 1 << 17, /* of a file: objects, arrays and what is in them */
-    TN_JSON_MAX_FILE_BYTES = 16 << 20,
+    TN_JSON_MAX_FILE_BYTES = 16 << 20, /* of settings */
     TN_JSON_MAX_STRING_BYTES = 4 << 20,
-    TN_JSON_MAX_STRINGS_BYTES = 16 << 20, /* all of a text */
 };
 
-/** text[0, n) as one object of at most max_values values. Numbers are read as the text has them:
- * integers past int64 as reals when `big_integers`, else an error. *out: json_decref. */
-tn_status tn_json_parse(const char *text, size_t n, size_t max_values, bool big_integers,
+/* What one kind of file may hold. A value takes jansson up to 200 bytes, a string twice its own. */
+typedef struct tn_json_limits {
+    size_t max_values;     /* objects, arrays and what is in them */
+    size_t max_text_bytes; /* all strings together */
+} tn_json_limits;
+extern const tn_json_limits tn_json_settings; /* config.json and its like */
+
+/** text[0, n) as one object within the limits. Numbers are read as the text has them: integers past
+ * int64 as reals when `big_integers`, else an error. *out: json_decref. */
+tn_status tn_json_parse(const char *text, size_t n, const tn_json_limits *limits, bool big_integers,
                         json_t **out, tn_error *err) TN_MUST_USE;
 
 /** Append the value as compact ASCII JSON, cut to max bytes. */

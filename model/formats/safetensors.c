@@ -10,8 +10,9 @@
 #include <string.h>
 
 /* A tensor's object has 8 values with two dimensions; `__metadata__` has some more. */
-enum { LENGTH_BYTES = 8, MAX_HEADER_VALUES = 8 * TN_ST_MAX_TENSORS };
-enum { SHOWN_BYTES = 64 };
+static const tn_json_limits header_limits = { .max_values = 8 * TN_ST_MAX_TENSORS,
+                                              .max_text_bytes = 16 << 20 };
+enum { LENGTH_BYTES = 8, SHOWN_BYTES = 64 };
 
 /* Enum Dtype of the Rust library's tensor.rs. */
 static const struct {
@@ -229,7 +230,7 @@ static tn_status parse(tn_safetensors *s, const uint8_t *data, size_t size, tn_e
     s->header_bytes = LENGTH_BYTES + n;
     while (n > 0 && text[n - 1] == ' ') /* padding, which the specification allows */
         n--;
-    tn_status st = tn_json_parse(text, n, MAX_HEADER_VALUES, false, &root, err);
+    tn_status st = tn_json_parse(text, n, &header_limits, false, &root, err);
     if (st)
         return tn_error_wrap(err, st, "the header");
     st = read_tensors(s, &from, root, err);

@@ -32,6 +32,7 @@ typedef struct tn_pattern_options {
     uint32_t match_limit; /* backtracking steps that one match may take; 0 is the default */
     bool literal;         /* the text itself, no expression */
     bool multiline;       /* ^ and $ match at lines */
+    bool is_foreign;      /* of a model file: its work is counted, over all matches of a text */
 } tn_pattern_options;
 
 /** TN_INVALID, with the byte at which text is no pattern. */
@@ -39,7 +40,10 @@ tn_status tn_pattern_create(const char *text, size_t n, const tn_pattern_options
                             tn_pattern **out, tn_error *err) TN_MUST_USE;
 void tn_pattern_destroy(tn_pattern *p);
 
-tn_pattern_scratch *tn_pattern_scratch_create(void); /* NULL: no memory */
+/** For the matches of foreign patterns in a text of n bytes, and in what becomes of it: together
+ * they may take 64 steps a byte and 4 million (the patterns of known models take up to 25). A step
+ * is an item of the pattern that is tried, or a byte that is passed. NULL: no memory. */
+tn_pattern_scratch *tn_pattern_scratch_create(size_t n);
 void tn_pattern_scratch_destroy(tn_pattern_scratch *scratch);
 
 /* Bytes [from, to) of a text; { n, n } when nothing was found. */
@@ -49,7 +53,7 @@ typedef struct tn_pattern_match {
 } tn_pattern_match;
 
 /** The first match in text[0, n), valid UTF-8, at or after `from`; it may be empty. TN_INVALID when
- * it takes more than the match limit. */
+ * it takes more than the match limit, or than the steps that are left. */
 tn_status tn_pattern_next(const tn_pattern *p, tn_pattern_scratch *scratch, const char *text,
                           size_t n, size_t from, tn_pattern_match *out, tn_error *err) TN_MUST_USE;
 

@@ -181,7 +181,7 @@ tn_status tn_pretokenizer_split(const tn_pretokenizer *p, const char *text, size
 {
     splitter s = { .p = p, .fn = fn, .ctx = ctx, .err = err };
 
-    s.scratch = tn_pattern_scratch_create();
+    s.scratch = tn_pattern_scratch_create(n);
     if (!s.scratch)
         return tn_fail_memory(err, "a pattern match");
     tn_status st = TN_OK;

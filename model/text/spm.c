@@ -218,6 +218,8 @@ static tn_status load_model(tn_spm *spm, tn_error *err)
         st = tn_fail_memory(err, "the SentencePiece model");
     if (!st)
         st = tn_spm_model_create(proto.data, proto.len, &spm->model, err);
+    if (st == TN_INVALID && spm->index->vocab->source.n > 0)
+        st = tn_error_wrap(err, st, "tokenizer.model");
     tn_strbuf_deinit(&proto);
     return st;
 }

@@ -8,7 +8,9 @@
 
 #include "core/base/alloc.h"
 #include "core/base/arena.h"
+#include "model/text/spm_charsmap.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -17,7 +19,13 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 enum { MODEL_PIECES = 1, MODEL_TRAINER_SPEC = 2, MODEL_NORMALIZER_SPEC = 3 };
 enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3 };
 enum { TRAINER_UNK_ID = 40, TRAINER_BOS_ID = 41, TRAINER_EOS_ID = 42, TRAINER_PAD_ID = 43 };
-enum { NORMALIZER_ADD_DUMMY_PREFIX = 3, NORMALIZER_REMOVE_EXTRA_WHITESPACES = 4 };
+enum { TRAINER_TREAT_WHITESPACE_AS_SUFFIX = 24 };
+enum {
+    NORMALIZER_PRECOMPILED_CHARSMAP = 2,
+    NORMALIZER_ADD_DUMMY_PREFIX = 3,
+    NORMALIZER_REMOVE_EXTRA_WHITESPACES = 4,
+    NORMALIZER_ESCAPE_WHITESPACES = 5
+};
 
 struct tn_spm_file {
     tn_arena arena;
@@ -25,7 +33,7 @@ struct tn_spm_file {
     tn_text *token;
     float *score;
     int32_t *type;
-    bool joins_blanks;
+    bool joins_blanks, keeps_blanks, has_suffixes;
 };
 
 /* ---- protobuf ---- */
@@ -116,7 +124,16 @@ static tn_status read_piece(tn_spm_file *file, tn_text from, tn_error *err)
                  f.value <= TN_TOKEN_BYTE)
             file->type[id] = (int32_t)f.value;
     }
+    if (!isfinite(file->score[id]))
+        return tn_fail(err, TN_INVALID, "tokenizer.model: score of piece %d is not a finite number",
+                       (int)id);
     return TN_OK;
+}
+
+/* An id, or -1: none. */
+static int32_t id_of(uint64_t value)
+{
+    return value <= INT32_MAX ? (int32_t)value : -1;
 }
 
 static tn_status read_trainer(tn_spm_file *file, tn_text from, tn_error *err)
@@ -125,15 +142,26 @@ static tn_status read_trainer(tn_spm_file *file, tn_text from, tn_error *err)
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
-        int32_t *id = f.number == TRAINER_UNK_ID   ? &v->unk
-                      : f.number == TRAINER_BOS_ID ? &v->bos
-                      : f.number == TRAINER_EOS_ID ? &v->eos
-                      : f.number == TRAINER_PAD_ID ? &v->pad
-                                                   : NULL;
-        if (id && f.wire == WIRE_VARINT)
-            *id = f.value <= INT32_MAX ? (int32_t)f.value : -1;
+        if (f.wire != WIRE_VARINT)
+            continue;
+        if (f.number == TRAINER_UNK_ID)
+            v->unk = id_of(f.value);
+        else if (f.number == TRAINER_BOS_ID)
+            v->bos = id_of(f.value);
+        else if (f.number == TRAINER_EOS_ID)
+            v->eos = id_of(f.value);
+        else if (f.number == TRAINER_PAD_ID)
+            v->pad = id_of(f.value);
+        else if (f.number == TRAINER_TREAT_WHITESPACE_AS_SUFFIX)
+            file->has_suffixes = f.value != 0;
     }
     return TN_OK;
+}
+
+static tn_status check_charsmap(tn_text bytes, tn_error *err)
+{
+    const tn_status st = tn_spm_charsmap_check(bytes, err);
+    return st ? tn_error_wrap(err, st, "tokenizer.model") : TN_OK;
 }
 
 static tn_status read_normalizer(tn_spm_file *file, tn_text from, tn_error *err)
@@ -141,12 +169,33 @@ static tn_status read_normalizer(tn_spm_file *file, tn_text from, tn_error *err)
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
-        if (f.number == NORMALIZER_ADD_DUMMY_PREFIX && f.wire == WIRE_VARINT)
+        const bool is_switch = f.wire == WIRE_VARINT;
+        if (is_switch && f.number == NORMALIZER_ADD_DUMMY_PREFIX)
             file->vocab.add_space_prefix = f.value != 0;
-        if (f.number == NORMALIZER_REMOVE_EXTRA_WHITESPACES && f.wire == WIRE_VARINT)
+        else if (is_switch && f.number == NORMALIZER_REMOVE_EXTRA_WHITESPACES)
             file->joins_blanks = f.value != 0;
+        else if (is_switch && f.number == NORMALIZER_ESCAPE_WHITESPACES)
+            file->keeps_blanks = f.value == 0;
+        else if (f.wire == WIRE_BYTES && f.number == NORMALIZER_PRECOMPILED_CHARSMAP)
+            TN_TRY(check_charsmap(f.bytes, err));
     }
     return TN_OK;
+}
+
+/* Switches of models that are no language models. */
+static tn_status check_switches(const tn_spm_file *file, tn_error *err)
+{
+    const char *what = file->joins_blanks   ? "joins blanks (remove_extra_whitespaces)"
+                       : file->keeps_blanks ? "has blanks in its pieces (escape_whitespaces false)"
+                       : file->has_suffixes ? "has blanks at the end of words "
+                                              "(treat_whitespace_as_suffix)"
+                                            : NULL;
+    return what
+               ? tn_fail(err, TN_UNSUPPORTED,
+                         "tokenizer.model %s; models that keep blanks, as U+2581 before words, are "
+                         "supported",
+                         what)
+               : TN_OK;
 }
 
 static tn_status count_pieces(tn_text from, size_t *out, tn_error *err)
@@ -155,7 +204,11 @@ static tn_status count_pieces(tn_text from, size_t *out, tn_error *err)
     while (from.n > 0) {
         field f;
         TN_TRY(next_field(&from, &f, err));
-        *out += f.number == MODEL_PIECES && f.wire == WIRE_BYTES;
+        if (f.number != MODEL_PIECES || f.wire != WIRE_BYTES)
+            continue;
+        if (f.bytes.n == 0) /* else two bytes of the file would take 24 of memory */
+            return tn_fail(err, TN_INVALID, "tokenizer.model: piece %zu is empty", *out);
+        ++*out;
     }
     if (*out == 0 || *out > MAX_PIECES)
         return tn_fail(err, TN_INVALID, "tokenizer.model has %zu pieces; 1 to %d are allowed", *out,
@@ -177,11 +230,7 @@ static tn_status read_model(tn_spm_file *file, tn_text from, tn_error *err)
         else if (f.number == MODEL_NORMALIZER_SPEC)
             TN_TRY(read_normalizer(file, f.bytes, err));
     }
-    if (file->joins_blanks)
-        return tn_fail(err, TN_UNSUPPORTED,
-                       "tokenizer.model joins blanks (remove_extra_whitespaces); models that keep "
-                       "them are supported");
-    return TN_OK;
+    return check_switches(file, err);
 }
 
 /* ---- what the directory says ---- */

@@ -13,8 +13,8 @@ typedef struct tn_spm_file tn_spm_file;
 
 /**
  * from: kind SPM_MODEL, borrowed until destroy with its source. TN_INVALID for what is no
- * ModelProto; TN_UNSUPPORTED for models that join blanks (remove_extra_whitespaces), which no
- * language model does.
+ * ModelProto; TN_UNSUPPORTED for models that join blanks or keep them elsewhere than before words, which
+ * no language model does.
  */
 tn_status tn_spm_file_create(const tn_vocab *from, tn_spm_file **out, tn_error *err) TN_MUST_USE;
 /** Kind SPM, with `source` for tn_spm_create. */

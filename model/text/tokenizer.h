@@ -43,8 +43,8 @@ void tn_tokenizer_destroy(tn_tokenizer *t);
  * token is left out (SmolLM2 has none for 21 bytes, such as 0x04 and 0xFF), as Hugging Face and
  * llama.cpp do. SentencePiece: with add_space_prefix a blank goes before the text and before text
  * that follows a control token. Bytes that are no UTF-8 become byte tokens. U+2581 is a blank.
- * Errors: TN_INVALID (too long; a character that a SentencePiece vocabulary cannot spell),
- * TN_NO_MEMORY.
+ * Errors: TN_INVALID (too long; a character that a SentencePiece vocabulary cannot spell; more
+ * steps of a tokenizer.json's patterns than a text may take), TN_NO_MEMORY.
  */
 tn_status tn_tokenizer_encode(const tn_tokenizer *t, const char *text, size_t n, unsigned flags,
                               tn_ids *ids, tn_error *err) TN_MUST_USE;

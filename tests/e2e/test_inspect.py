@@ -39,9 +39,19 @@ def test_shape_rope_and_kv_bytes_are_told(tenon, make_model):
         "architecture": "llama", "layers": 2, "hidden": 64, "feed_forward": 96, "heads": 4, "kv_heads": 2, "head_dim": 16, "context": 256}
     assert model["norm_eps"] == pytest.approx(1e-6)
     assert model["rope"] | {"original_length": 0} == {"base": 5000.0, "rotary_dim": 16, "pairing": "interleaved", "scaling": "yarn",
-                                                      "factor": 4.0, "original_length": 0}
+                                                      "factor": 4.0, "original_length": 0, "frequency_factors": "none"}
     values = 2 * 2 * 2 * 16  # layers, K and V, heads, dimensions
     assert model["kv_bytes_per_token"] == {"f32": 4 * values, "f16": 2 * values, "i8": values + 2 * 2 * 2 * 4, "i8-static": values}
+
+
+def test_the_factors_of_llama_3_are_named_alike_before_and_after_conversion(tenon, make_model, tmp_path):
+    """rope_freqs has no name for its scaling; a directory can state such factors as longrope with one set for all lengths only."""
+    model = make_model(*SHAPE, "--freq-factors", "1")
+    tenon("convert", model, tmp_path / "hf")
+    for path, scaling in ((model, "none"), (tmp_path / "hf", "longrope")):
+        rope = tenon.json("inspect", path)["model"]["rope"]
+        assert (rope["scaling"], rope["frequency_factors"]) == (scaling, "for every length")
+        assert b", frequency factors for every length\n" in tenon("inspect", path).stdout
 
 
 def test_special_and_stop_ids_have_their_texts(tenon, make_model):

@@ -140,7 +140,9 @@ static void each_broken_file_is_refused_with_its_reason(void **state)
         uint8_t *bytes = NULL;
         tn_error err = { 0 };
 
+        tn_test_refusal_begin();
         tn_status st = parse(broken[i].header, broken[i].n_data, &s, &bytes, &err);
+        assert_true(tn_test_refusal_end());
 
         if (st != broken[i].status || !strstr(err.text, broken[i].text))
             fail_msg("%s: status %d, \"%s\"", broken[i].header, st, err.text);
@@ -185,9 +187,9 @@ static void refuse_large(const char *begin, const char *piece, const char *end, 
     tn_safetensors s;
     tn_error err = { 0 };
 
-    tn_test_memory_limit(64 * MIB);
+    tn_test_refusal_begin();
     const tn_status st = tn_safetensors_parse(&s, bytes, n_file, &err);
-    tn_test_memory_limit(0);
+    assert_true(tn_test_refusal_end());
 
     if (st != TN_INVALID || !strstr(err.text, text))
         fail_msg("%s...: status %d, \"%s\"", begin, st, err.text);

@@ -90,7 +90,10 @@ static tn_status add_text(tn_hf_added_set *set, const tn_hf_added_token *token,
 static tn_status fill(tn_hf_added_set *set, const tn_hf_added_token *tokens, size_t n,
                       const tn_hf_normalizer *normalizer, bool normalized, tn_error *err)
 {
-    tn_pattern_scratch *scratch = tn_pattern_scratch_create();
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        n_bytes += tokens[i].text.n;
+    tn_pattern_scratch *scratch = tn_pattern_scratch_create(n_bytes);
     tn_status st = scratch ? TN_OK : tn_fail_memory(err, "the added tokens");
     for (size_t i = 0; !st && i < n; i++) {
         if (tokens[i].normalized == normalized)

@@ -141,7 +141,7 @@ static tn_status replace(const tn_hf_decoding *d, const char *text, size_t n, tn
                          tn_error *err)
 {
     replacing r = { d, text, out };
-    tn_pattern_scratch *scratch = tn_pattern_scratch_create();
+    tn_pattern_scratch *scratch = tn_pattern_scratch_create(n);
     if (!scratch)
         return tn_fail_memory(err, "the text of a token");
     tn_status st = tn_pattern_segments(d->pattern, scratch, text, n, take_segment, &r, err);

@@ -7,9 +7,10 @@
 #include "model/text/utf8.h"
 
 /* The largest files in use have 35 MB and 2 million values. */
-#define MAX_JSON_BYTES       (128u << 20)
-#define MAX_JSON_VALUES      (16u << 20)
+#define MAX_JSON_BYTES       (64u << 20)
 #define MAX_NORMALISED_BYTES (64u << 20)
+/* The densest there is in a vocabulary are the merges ["a","b"], : three values in ten bytes. */
+enum { BYTES_PER_VALUE = 3, SPARE_VALUES = 1024 };
 
 struct tn_hf {
     tn_hf_vocabulary vocabulary;
@@ -81,8 +82,10 @@ tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **ou
     if (source->source.n > MAX_JSON_BYTES)
         return tn_fail(err, TN_INVALID, "tokenizer.json has %zu bytes, at most %u are allowed",
                        source->source.n, MAX_JSON_BYTES);
-    tn_status st =
-        tn_json_parse(source->source.data, source->source.n, MAX_JSON_VALUES, false, &root, err);
+    const size_t n = source->source.n;
+    const tn_json_limits limits = { .max_values = SPARE_VALUES + n / BYTES_PER_VALUE,
+                                    .max_text_bytes = n };
+    tn_status st = tn_json_parse(source->source.data, n, &limits, false, &root, err);
     if (st)
         return tn_error_wrap(err, st, "tokenizer.json");
     tn_hf *hf = tn_alloc_array(1, sizeof(*hf));
@@ -184,14 +187,14 @@ tn_status tn_hf_encode(const tn_hf *hf, const tn_vocab_index *index, const char 
               .ids = ids,
               .text = text,
               .normalised = TN_STRBUF(MAX_NORMALISED_BYTES) };
-    j.work.scratch = tn_pattern_scratch_create();
+    j.work.scratch = tn_pattern_scratch_create(n);
     tn_status st = j.work.scratch ? tn_hf_added_find(&hf->raw, text, n, special, take_raw, &j, err)
                                   : tn_fail_memory(err, "a pattern match");
     tn_pattern_scratch_destroy(j.work.scratch);
     tn_hf_pretokenizer_work_deinit(&j.work);
     tn_bpe_word_deinit(&j.word);
     tn_strbuf_deinit(&j.normalised);
-    return st;
+    return st == TN_INVALID ? tn_error_wrap(err, st, "tokenizer.json") : st;
 }
 
 /* ---- decode ---- */

@@ -175,6 +175,16 @@ static tn_status run_part(const tn_hf_normal *normal, tn_pattern_scratch *scratc
     }
 }
 
+/* Of n bytes became what fitted into `out`; a part appends at most n or MAX_CONTENT_BYTES at a
+ * time. */
+static tn_status fail_of_output(const tn_strbuf *out, size_t n, tn_error *err)
+{
+    if (out->len + n + MAX_CONTENT_BYTES <= MAX_NORMALISED_BYTES)
+        return tn_fail_memory(err, "the normalised text");
+    return tn_fail(err, TN_INVALID, "normalised text has more than %u bytes, or no memory",
+                   MAX_NORMALISED_BYTES);
+}
+
 static tn_status run_parts(const tn_hf_normalizer *normalizer, tn_pattern_scratch *scratch,
                            bool continues, bool *first, tn_strbuf *text, tn_error *err)
 {
@@ -190,8 +200,7 @@ static tn_status run_parts(const tn_hf_normalizer *normalizer, tn_pattern_scratc
         *text = next;
         next = swap;
         if (!st && text->failed)
-            st = tn_fail(err, TN_INVALID, "normalised text has more than %u bytes, or no memory",
-                         MAX_NORMALISED_BYTES);
+            st = fail_of_output(text, next.len, err);
     }
     tn_strbuf_deinit(&next);
     return st;

@@ -4,9 +4,12 @@
 #include "model/text/pattern.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_REGEX_BYTES = 64 << 10, MAX_GROUPS = 200 };
+/* A repeat that must be made reads this much, or a backreference as much as it likes, within one
+ * step (pattern.c). */
+enum { MAX_REGEX_BYTES = 64 << 10, MAX_GROUPS = 200, MAX_NEEDED_REPEATS = 16 };
 
 /* Oniguruma's doc/RE. What \w is was read off Oniguruma 6.9 over all code points: outside a class
  * it has six more characters of Latin-1. */
@@ -187,7 +190,9 @@ static tn_status put_escape(translation *t, bool inside, tn_error *err)
     if (c == 'u')
         return put_hex(t, err);
     bool known = c >= 0x80 || !isalnum(c) || strchr("tnrfaex", c) || (c == '0') ||
-                 (!inside && (strchr("AzZGKRX", c) || isdigit(c)));
+                 (!inside && strchr("AzZGKRX", c));
+    if (!inside && c >= '1' && c <= '9')
+        return unsupported(t->at, "a backreference", err);
     if (!known)
         return unsupported(t->at, "this escape", err);
     copy(t, 2);
@@ -302,8 +307,10 @@ static void wrap_atom(translation *t)
 
 /* After {n,m} a '+' repeats the whole again where PCRE2 would be possessive, and {n}? is optional
  * where PCRE2 would be lazy. */
-static void put_interval(translation *t, size_t n)
+static tn_status put_interval(translation *t, size_t n, tn_error *err)
 {
+    if (strtoul(t->text + t->at + 1, NULL, 10) > MAX_NEEDED_REPEATS)
+        return unsupported(t->at, "a repeat that must be made more than 16 times", err);
     bool fixed = !memchr(t->text + t->at, ',', n);
     if (peek(t, 1) == ',') {
         tn_strbuf_puts(t->out, "{0");
@@ -313,6 +320,7 @@ static void put_interval(translation *t, size_t n)
     copy(t, n);
     if (peek(t, 0) == '+' || (peek(t, 0) == '?' && fixed))
         wrap_atom(t);
+    return TN_OK;
 }
 
 static tn_status put_next(translation *t, tn_error *err)
@@ -339,8 +347,7 @@ static tn_status put_next(translation *t, tn_error *err)
             tn_strbuf_puts(t->out, "\\");
         if (interval == 0)
             break;
-        put_interval(t, interval);
-        return TN_OK;
+        return put_interval(t, interval, err);
     case '*':
     case '+':
     case '?':

@@ -7,10 +7,6 @@
 const char *const tn_split_names[TN_N_SPLITS] = { "Removed", "Isolated", "MergedWithPrevious",
                                                   "MergedWithNext", "Contiguous" };
 
-/* Steps that one match of a file's pattern may take. The table's limit is for patterns that are
- * known; here a run of blanks of about this length still matches `\s*[\r\n]+`. */
-enum { MATCH_LIMIT = 4 << 20 };
-
 static void compile_regex(tn_json_reader *part, tn_text regex, tn_pattern_options options,
                           tn_pattern **out)
 {
@@ -27,9 +23,7 @@ static void compile_regex(tn_json_reader *part, tn_text regex, tn_pattern_option
 void tn_hf_read_pattern(tn_json_reader *part, const char *key, tn_pattern **out)
 {
     tn_error err = { 0 };
-    const tn_pattern_options options = { .name = "the pattern",
-                                         .match_limit = MATCH_LIMIT,
-                                         .literal = true };
+    tn_pattern_options options = { .name = "the pattern", .is_foreign = true };
     *out = NULL;
     tn_json_need(part, key);
     tn_json_reader pattern = tn_json_object(part, key, part->file);
@@ -38,11 +32,10 @@ void tn_hf_read_pattern(tn_json_reader *part, const char *key, tn_pattern **out)
     if (tn_json_get(&pattern, "Regex")) {
         tn_text regex = tn_hf_need_text(&pattern, "Regex");
         if (!pattern.status)
-            compile_regex(&pattern, regex,
-                          (tn_pattern_options){ .name = options.name, .match_limit = MATCH_LIMIT },
-                          out);
+            compile_regex(&pattern, regex, options, out);
     } else {
         tn_text text = tn_hf_need_text(&pattern, "String");
+        options.literal = true;
         if (!pattern.status && text.n > 0)
             tn_hf_fail_inner(&pattern, tn_pattern_create(text.data, text.n, &options, out, &err),
                              &err);

@@ -5,6 +5,7 @@
 #include "model/formats/printable.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,9 +52,15 @@ static void read_switches(tn_hf_vocabulary *v, tn_json_reader *r)
 
 /* ---- tokens ---- */
 
-static tn_status fail_token(const char *text, size_t n, const char *what, tn_error *err)
+static TN_PRINTF(4, 5) tn_status
+    fail_token(const char *text, size_t n, tn_error *err, const char *format, ...)
 {
+    char what[128];
     tn_strbuf shown = TN_STRBUF(1 << 20);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof what, format, args);
+    va_end(args);
     tn_put_printable(&shown, text, n < 40 ? n : 40);
     tn_status st = tn_fail(err, TN_INVALID, MODEL ": token '%s' %s", tn_strbuf_text(&shown), what);
     tn_strbuf_deinit(&shown);
@@ -74,14 +81,18 @@ static tn_status count_tokens(const json_t *tokens, const tn_hf_added_token *add
     {
         const int64_t id = json_integer_value(value);
         if (!json_is_integer(value) || id < 0 || id >= (int64_t)n + MAX_HOLES)
-            return fail_token(key, strlen(key), "has an id that is no integer of the vocabulary",
-                              err);
+            return fail_token(key, strlen(key), err,
+                              "needs an id, an integer from 0 to %zu (the number of tokens, and "
+                              "some more)",
+                              n + MAX_HOLES - 1);
         end = id >= end ? id + 1 : end;
     }
     for (size_t i = 0; i < n_added; i++) {
         if (added[i].id >= (int64_t)n + MAX_HOLES)
-            return fail_token(added[i].text.data, added[i].text.n,
-                              "is added with an id far beyond the vocabulary", err);
+            return fail_token(added[i].text.data, added[i].text.n, err,
+                              "is added with the id %d, far beyond the vocabulary; 0 to %zu are "
+                              "allowed",
+                              (int)added[i].id, n + MAX_HOLES - 1);
         end = added[i].id >= end ? added[i].id + 1 : end;
     }
     if (source->n_tokens < 0 || source->n_tokens > MAX_TOKENS)
@@ -96,9 +107,10 @@ static tn_status put_token(tn_hf_vocabulary *v, int32_t id, const char *text, si
                            int32_t type, size_t *offset, tn_error *err)
 {
     if (n > MAX_TOKEN_BYTES)
-        return fail_token(text, n, "is too long", err);
+        return fail_token(text, n, err, "has %zu bytes; at most %d are allowed", n,
+                          MAX_TOKEN_BYTES);
     if (v->type[id] != TN_TOKEN_UNUSED)
-        return fail_token(text, n, "has the id of another token", err);
+        return fail_token(text, n, err, "has the id of another token, %d", (int)id);
     offset[id] = v->bytes.len;
     tn_strbuf_append(&v->bytes, text, n);
     v->token[id].n = n;
@@ -134,8 +146,9 @@ static tn_status put_added(tn_hf_vocabulary *v, const json_t *tokens,
         const int32_t type = token->special ? TN_TOKEN_CONTROL : TN_TOKEN_USER_DEFINED;
         const json_t *known = json_object_getn(tokens, token->text.data, token->text.n);
         if (known && json_integer_value(known) != token->id)
-            return fail_token(token->text.data, token->text.n,
-                              "is added with another id than the vocabulary gives it", err);
+            return fail_token(token->text.data, token->text.n, err,
+                              "is added with the id %d, but the vocabulary gives it %d",
+                              (int)token->id, (int)json_integer_value(known));
         if (known)
             v->type[token->id] = type;
         else
@@ -296,9 +309,11 @@ static tn_status put_merge(tn_hf_vocabulary *v, const json_t *value, size_t rank
     char both[2 * MAX_TOKEN_BYTES];
     tn_text left, right;
     if (!merge_texts(value, &left, &right))
-        return tn_fail(err, TN_INVALID, MODEL ": merges[%zu] is not two texts", rank);
+        return tn_fail(err, TN_INVALID,
+                       MODEL ": merges[%zu] must be two texts, \"a b\" or [\"a\", \"b\"]", rank);
     if (left.n > MAX_TOKEN_BYTES || right.n > MAX_TOKEN_BYTES)
-        return tn_fail(err, TN_INVALID, MODEL ": merges[%zu] is too long", rank);
+        return tn_fail(err, TN_INVALID, MODEL ": merges[%zu]: a text has at most %d bytes", rank,
+                       MAX_TOKEN_BYTES);
     memcpy(both, left.data, left.n);
     memcpy(both + left.n, right.data, right.n);
     int32_t a = tn_hf_find_token(v, index, left.data, left.n);
@@ -319,7 +334,7 @@ tn_status tn_hf_vocabulary_read_merges(tn_hf_vocabulary *v, const json_t *root,
 {
     const json_t *list = json_object_get(json_object_get(root, "model"), "merges");
     if (!json_is_array(list))
-        return tn_fail(err, TN_INVALID, MODEL ": merges is no list");
+        return tn_fail(err, TN_INVALID, MODEL ": merges must be a list of two texts each");
     size_t n = json_array_size(list);
     if (n > MAX_MERGES)
         return tn_fail(err, TN_INVALID, MODEL ": %zu merges, at most %d are allowed", n,
