@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tenon convert: a GGUF file as a Hugging Face directory. */
+/* tenon convert: a GGUF file as a Hugging Face directory, and the reverse. */
 #include "apps/cli/chat_signal.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
@@ -19,9 +19,12 @@ static json_t *to_json(const tn_cli_options *o, const tn_convert_report *r)
         (void)json_array_append_new(formats, json_pack("{sssisI}", "name", r->format[i].name,
                                                        "tensors", (int)r->format[i].tensors,
                                                        "bytes", (json_int_t)r->format[i].bytes));
-    return json_pack("{sssosIs{sfss}}", "path", o->word.item[1], "formats", formats, "bytes",
+    json_t *notes = json_array();
+    for (int32_t i = 0; i < r->n_notes; i++)
+        (void)json_array_append_new(notes, json_string(r->note[i]));
+    return json_pack("{sssosIs{sfss}so}", "path", o->word.item[1], "formats", formats, "bytes",
                      (json_int_t)r->bytes, "largest_rounding_error", "error", r->largest_error,
-                     "tensor", r->error_tensor);
+                     "tensor", r->error_tensor, "notes", notes);
 }
 
 static int show(const tn_cli_options *o, const tn_convert_report *r)
@@ -37,6 +40,8 @@ static int show(const tn_cli_options *o, const tn_convert_report *r)
                          r->error_tensor);
     else
         tn_strbuf_puts(&out, "exact\n");
+    for (int32_t i = 0; i < r->n_notes; i++)
+        tn_strbuf_printf(&out, "note: %s\n", r->note[i]);
     const int status = tn_cli_print(&out);
     tn_strbuf_deinit(&out);
     return status;
@@ -49,6 +54,7 @@ int tn_cmd_convert(const tn_cli_options *o)
     tn_convert_report report;
     const tn_convert_args args = { .source = o->word.item[0],
                                    .target = o->word.item[1],
+                                   .to = o->to,
                                    .dtype = o->dtype,
                                    .progress = on_progress,
                                    .ctx = &progress };

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tensors of a model file in GGUF: names are the core's, which are GGUF's. */
+#include "apps/convert/convert_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which type ---- */
+
+tn_status tn_convert_gguf_format(const tn_convert_args *args, tn_convert_tensor *t, tn_error *err)
+{
+    const tn_weight_info *info = &t->info;
+    t->encode = tn_convert_encode_values;
+    if (info->group > 0 || info->values != 1)
+        return tn_fail(err, TN_UNSUPPORTED,
+                       "the tensor %s is quantised (%s), which cannot be converted to GGUF yet; "
+                       "convert the model that it was made of",
+                       info->name, info->wfmt);
+    TN_TRY(tn_convert_plain_format(args->dtype, info, &t->format, err));
+    if (t->is_vector) /* all that llama.cpp takes */
+        t->format = tn_weight_format_of_name("F32");
+    return TN_OK;
+}
+
+/* ---- all of them ---- */
+
+/* Before the layers, their number, after them. */
+static long place_of(const char *name)
+{
+    if (strncmp(name, "blk.", 4) == 0)
+        return strtol(name + 4, NULL, 10);
+    return strcmp(name, "token_embd.weight") == 0 ? -1 : INT32_MAX;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const char *x = ((const tn_convert_tensor *)a)->name, *y = ((const tn_convert_tensor *)b)->name;
+    const long i = place_of(x), k = place_of(y);
+    return i != k ? (i > k) - (i < k) : strcmp(x, y);
+}
+
+tn_status tn_convert_gguf_list(const tn_convert_args *args, tn_model_file *file, tn_arena *arena,
+                               tn_convert_tensors *out, tn_error *err)
+{
+    const int32_t n = tn_model_file_n_tensors(file);
+    *out = (tn_convert_tensors){ .n = n };
+    out->tensor = tn_arena_alloc(arena, (size_t)n * sizeof *out->tensor);
+    if (!out->tensor)
+        return tn_fail_memory(err, "the table of tensors");
+    for (int32_t i = 0; i < n; i++) {
+        tn_weight_info info;
+        tn_convert_tensor *t = &out->tensor[i];
+        TN_TRY(tn_model_file_tensor(file, i, &info, err));
+        *t = tn_convert_tensor_of(&info);
+        t->name = info.name;
+        TN_TRY(tn_convert_gguf_format(args, t, err));
+        out->elements += (uint64_t)info.rows * (uint64_t)info.cols;
+    }
+    qsort(out->tensor, (size_t)n, sizeof *out->tensor, by_place);
+    return TN_OK;
+}
