@@ -6,6 +6,9 @@
 #include "apps/cli/progress.h"
 #include "apps/convert/convert.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static bool on_progress(void *ctx, uint64_t done, uint64_t total)
 {
     tn_cli_progress_update(ctx, done, total);
@@ -47,20 +50,54 @@ static int show(const tn_cli_options *o, const tn_convert_report *r)
     return status;
 }
 
+/* Decimal units as transformers' save_pretrained has them, and binary ones. */
+static tn_status parse_size(const char *text, uint64_t *bytes, tn_error *err)
+{
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = { { "", 1 },
+                  { "B", 1 },
+                  { "KB", 1000 },
+                  { "MB", 1000 * 1000 },
+                  { "GB", 1000 * 1000 * 1000 },
+                  { "KiB", 1 << 10 },
+                  { "MiB", 1 << 20 },
+                  { "GiB", 1 << 30 } };
+    const size_t n_digits = text ? strspn(text, "0123456789") : 0;
+    *bytes = 0;
+    if (!text)
+        return TN_OK;
+    const uint64_t number = n_digits > 0 && n_digits < 10 ? strtoull(text, NULL, 10) : 0;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (strcmp(text + n_digits, units[i].name) == 0)
+            *bytes = number * units[i].bytes;
+    if (*bytes > 0)
+        return TN_OK;
+    return tn_fail(err, TN_INVALID,
+                   "--max-shard-size %.64s: a number of at most 9 digits and KB, MB, GB, KiB, MiB "
+                   "or GiB is needed",
+                   text);
+}
+
 int tn_cmd_convert(const tn_cli_options *o)
 {
     tn_error err = { 0 };
     tn_cli_progress progress;
     tn_convert_report report;
-    const tn_convert_args args = { .source = o->word.item[0],
-                                   .target = o->word.item[1],
-                                   .to = o->to,
-                                   .dtype = o->dtype,
-                                   .progress = on_progress,
-                                   .ctx = &progress };
+    tn_convert_args args = { .source = o->word.item[0],
+                             .target = o->word.item[1],
+                             .to = o->to,
+                             .type = o->type,
+                             .dtype = o->dtype,
+                             .progress = on_progress,
+                             .ctx = &progress };
+    tn_status status = parse_size(o->max_shard_size, &args.max_shard_bytes, &err);
+    if (status)
+        return tn_cli_error(status, &err);
     tn_chat_signals_install();
     tn_cli_progress_init(&progress, "converting", TN_CLI_BYTES, o);
-    const tn_status status = tn_convert(&args, &report, &err);
+    status = tn_convert(&args, &report, &err);
     tn_cli_progress_end(&progress);
     if (status)
         return tn_cli_error(status, &err);

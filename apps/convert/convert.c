@@ -30,6 +30,11 @@ static tn_status find_target(const tn_convert_args *args, bool *to_gguf, tn_erro
         return tn_fail(err, TN_INVALID, "--to %s: hf and gguf are allowed", args->to);
     if (args->to)
         *to_gguf = strcmp(args->to, "gguf") == 0;
+    if (*to_gguf && (args->max_shard_bytes || (args->type && strcmp(args->type, "plain") != 0)))
+        return tn_fail(err, TN_INVALID,
+                       "--max-shard-size and --type %s are for a Hugging Face directory; here DST "
+                       "is a GGUF file",
+                       args->type ? args->type : "awq");
     if (*to_gguf != from_gguf)
         return TN_OK;
     return tn_fail(err, TN_UNSUPPORTED,

@@ -19,6 +19,8 @@ typedef struct tn_convert_args {
                           source is not */
     const char *dtype; /* "f32" "f16" "bf16"; NULL or "auto": plain tensors stay what they are,
                           others become f16. In GGUF vectors are f32 whatever it says */
+    const char *type;  /* of linears: NULL or "plain", or in a directory "awq" */
+    uint64_t max_shard_bytes; /* tensors of a file of a directory; 0: 5 GB */
     /** Between pieces of work; false ends the conversion with TN_INTERNAL. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;

@@ -20,23 +20,12 @@ void tn_convert_note(tn_convert_report *report, const char *format, ...) TN_PRIN
 
 /* ---- a Hugging Face directory ---- */
 
-/** Every tensor of the file under the family's names; in `arena`. */
-tn_status tn_convert_list(const tn_convert_args *args, tn_model_file *file,
-                          const tn_hf_family *family, uint32_t biases, tn_arena *arena,
-                          tn_convert_tensors *out, tn_error *err) TN_MUST_USE;
-/** The linears that have biases, TN_HF_BIAS_*. */
-uint32_t tn_convert_biases(tn_model_file *file, const tn_hf_family *family);
-/** model.safetensors at path. */
-tn_status tn_convert_write_tensors(const tn_convert_args *args, tn_model_file *file,
-                                   const tn_convert_tensors *tensors, const char *path,
-                                   tn_convert_report *report, tn_error *err) TN_MUST_USE;
-/** Bytes of model.safetensors. */
-tn_status tn_convert_tensor_bytes(const tn_convert_tensors *tensors, uint64_t *out,
-                                  tn_error *err) TN_MUST_USE;
-
-/** Objects to json_decref; NULL without memory. */
+/* Its tensors: hf_tensors.h. The functions here give objects to json_decref, NULL without memory.
+ */
 json_t *tn_convert_config(const tn_model_desc *desc, const tn_vocab *vocab,
                           const tn_hf_family *family, uint32_t biases, bool is_tied);
+/** What is said of a model whose linears are in AWQ's layout. */
+void tn_convert_config_awq(json_t *config, const tn_hf_family *family);
 json_t *tn_convert_generation_config(const tn_vocab *vocab);
 json_t *tn_convert_tokenizer_config(const tn_vocab *vocab);
 /** TN_UNSUPPORTED for a vocabulary that a tokenizer.json cannot say. */

@@ -31,12 +31,10 @@ tn_convert_tensor tn_convert_tensor_of(const tn_weight_info *info)
     return (tn_convert_tensor){ .info = *info, .is_vector = info->rows == 1 && is_named_so };
 }
 
-void tn_convert_set_order(tn_convert_tensors *all, int32_t order)
+void tn_convert_set_order(tn_convert_tensor *t, int32_t order)
 {
-    for (int32_t i = 0; i < all->n; i++)
-        if (strstr(all->tensor[i].info.name, ".attn_q.") ||
-            strstr(all->tensor[i].info.name, ".attn_k."))
-            all->tensor[i].order = order;
+    if (strstr(t->info.name, ".attn_q.") || strstr(t->info.name, ".attn_k."))
+        t->order = order;
 }
 
 /* ---- encoding ---- */
@@ -111,14 +109,16 @@ uint64_t tn_convert_bytes_of(const tn_convert_tensor *t)
            t->format->block_bytes;
 }
 
+/* n lines of a piece from `first` on. */
 static tn_status stream_piece(tn_convert_stream *s, const tn_convert_tensor *t,
-                              const tn_weight_rows *rows, tn_error *err)
+                              const tn_weight_rows *rows, int64_t first, int64_t n, tn_error *err)
 {
-    const int64_t n = t->is_vector ? t->info.cols : rows->rows;
+    const int64_t n_lines = t->is_vector ? t->info.cols : rows->rows;
     const size_t line_bytes = t->is_vector ? t->format->block_bytes : s->row_bytes;
     TN_TRY(t->encode(s, t, rows, s->bytes, err));
-    TN_TRY(s->put(s->sink, put_in_order(s, t, n, line_bytes), (size_t)n * line_bytes, err));
-    s->done += (uint64_t)rows->rows * (uint64_t)t->info.cols;
+    TN_TRY(s->put(s->sink, put_in_order(s, t, n_lines, line_bytes) + (size_t)first * line_bytes,
+                  (size_t)n * line_bytes, err));
+    s->done += (uint64_t)n * (t->is_vector ? 1 : (uint64_t)t->info.cols);
     if (s->args->progress && !s->args->progress(s->args->ctx, s->done, s->total))
         return tn_fail(err, TN_INTERNAL, "interrupted; nothing was written");
     return TN_OK;
@@ -132,29 +132,38 @@ static int64_t rows_of_piece(const tn_convert_stream *s, const tn_convert_tensor
     return step < t->info.rows ? step : t->info.rows;
 }
 
-static tn_status stream_rows(tn_convert_stream *s, const tn_convert_tensor *t, int64_t step,
-                             const tn_row_buffer *buffer, tn_error *err)
+static tn_status stream_vector(tn_convert_stream *s, const tn_convert_tensor *t, int64_t first,
+                               int64_t n, const tn_row_buffer *buffer, tn_error *err)
 {
-    for (int64_t row = 0; row < t->info.rows; row += step) {
-        const int64_t n = t->info.rows - row < step ? t->info.rows - row : step;
+    tn_weight_rows rows = { .size = sizeof rows };
+    TN_TRY(s->source->rows(s->source->self, &t->info, 0, 1, buffer, &rows, err));
+    return stream_piece(s, t, &rows, first, n, err);
+}
+
+static tn_status stream_matrix(tn_convert_stream *s, const tn_convert_tensor *t, int64_t first,
+                               int64_t n, int64_t step, const tn_row_buffer *buffer, tn_error *err)
+{
+    for (int64_t done = 0; done < n; done += step) {
+        const int64_t now = n - done < step ? n - done : step;
         tn_weight_rows rows = { .size = sizeof rows };
-        TN_TRY(s->source->rows(s->source->self, &t->info, row, (int32_t)n, buffer, &rows, err));
-        TN_TRY(stream_piece(s, t, &rows, err));
+        TN_TRY(s->source->rows(s->source->self, &t->info, first + done, (int32_t)now, buffer, &rows,
+                               err));
+        TN_TRY(stream_piece(s, t, &rows, 0, now, err));
     }
     return TN_OK;
 }
 
-static void count(tn_convert_report *r, const tn_convert_tensor *t)
+void tn_convert_count(tn_convert_report *r, const char *format, uint64_t bytes)
 {
     int32_t k = 0;
-    while (k < r->n_formats && strcmp(r->format[k].name, t->format->name) != 0)
+    while (k < r->n_formats && strcmp(r->format[k].name, format) != 0)
         k++;
     if (k == TN_CONVERT_MAX_FORMATS)
         return;
     if (k == r->n_formats)
-        r->format[r->n_formats++].name = t->format->name;
+        r->format[r->n_formats++].name = format;
     r->format[k].tensors++;
-    r->format[k].bytes += tn_convert_bytes_of(t);
+    r->format[k].bytes += bytes;
 }
 
 /* Room for a piece of `step` rows. */
@@ -193,18 +202,33 @@ tn_status tn_convert_stream_init(tn_convert_stream *s, const tn_convert_args *ar
     return TN_OK;
 }
 
-tn_status tn_convert_stream_tensor(tn_convert_stream *s, const tn_convert_tensor *t, tn_error *err)
+tn_status tn_convert_stream_rows(tn_convert_stream *s, const tn_convert_tensor *t, int64_t first,
+                                 int64_t n, tn_error *err)
 {
     tn_row_buffer buffer;
     const int64_t step = rows_of_piece(s, t);
     TN_TRY(tn_row_buffer_init(&buffer, &t->info, (int32_t)step, err));
-    tn_status st = make_room(s, t, step) ? stream_rows(s, t, step, &buffer, err)
-                                         : tn_fail_memory(err, "a piece of a tensor");
+    tn_status st = TN_OK;
+    if (!make_room(s, t, step))
+        st = tn_fail_memory(err, "a piece of a tensor");
+    else if (t->is_vector)
+        st = stream_vector(s, t, first, n, &buffer, err);
+    else
+        st = stream_matrix(s, t, first, n, step, &buffer, err);
     free_room(s);
     tn_row_buffer_deinit(&buffer);
+    return st;
+}
+
+void tn_convert_stream_done(const tn_convert_stream *s, const tn_convert_tensor *t)
+{
     if (s->source->done)
         s->source->done(s->source->self, &t->info);
-    if (!st)
-        count(s->report, t);
-    return st;
+}
+
+tn_status tn_convert_stream_tensor(tn_convert_stream *s, const tn_convert_tensor *t, tn_error *err)
+{
+    TN_TRY(tn_convert_stream_rows(s, t, 0, t->is_vector ? t->info.cols : t->info.rows, err));
+    tn_convert_stream_done(s, t);
+    return TN_OK;
 }

@@ -53,15 +53,22 @@ struct tn_convert_stream {
 
 /** What the source says of a tensor; the rest is the caller's. */
 tn_convert_tensor tn_convert_tensor_of(const tn_weight_info *info);
-/** The order of those that have one. */
-void tn_convert_set_order(tn_convert_tensors *all, int32_t order);
+/** The order of t's rows, if they have one. */
+void tn_convert_set_order(tn_convert_tensor *t, int32_t order);
 
 /** The rest of the stream is the caller's: sink, put, report, total. */
 tn_status tn_convert_stream_init(tn_convert_stream *s, const tn_convert_args *args,
                                  tn_model_file *file, tn_error *err) TN_MUST_USE;
-/** All bytes of t into the sink; counts it in the report. */
+/** All bytes of t into the sink. */
 tn_status tn_convert_stream_tensor(tn_convert_stream *s, const tn_convert_tensor *t,
                                    tn_error *err) TN_MUST_USE;
+/** Those of rows [first, first + n), whole heads; of a vector, of its elements. */
+tn_status tn_convert_stream_rows(tn_convert_stream *s, const tn_convert_tensor *t, int64_t first,
+                                 int64_t n, tn_error *err) TN_MUST_USE;
+/** Nothing more is read of t. */
+void tn_convert_stream_done(const tn_convert_stream *s, const tn_convert_tensor *t);
+/** One more tensor of a format in the report. */
+void tn_convert_count(tn_convert_report *report, const char *format, uint64_t bytes);
 /** Bytes of t in the target. */
 uint64_t tn_convert_bytes_of(const tn_convert_tensor *t);
 

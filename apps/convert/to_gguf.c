@@ -91,8 +91,8 @@ static tn_status plan(job *j, tn_error *err)
     TN_TRY(tn_model_file_desc(j->file, &desc, err));
     TN_TRY(tn_convert_gguf_arch(&desc, j->file, &j->target, err));
     TN_TRY(tn_convert_gguf_list(j->args, j->file, &j->arena, &j->tensors, err));
-    if (j->target.is_paired)
-        tn_convert_set_order(&j->tensors, TN_ORDER_TO_PAIRS);
+    for (int32_t i = 0; i < j->tensors.n && j->target.is_paired; i++)
+        tn_convert_set_order(&j->tensors.tensor[i], TN_ORDER_TO_PAIRS);
     TN_TRY(tn_convert_gguf_factors(&desc, &j->arena, &j->rope, err));
     TN_TRY(tn_gguf_writer_create(&j->w, err));
     put_general(j);
@@ -126,8 +126,11 @@ static tn_status write_all(job *j, const char *target, tn_error *err)
     for (int32_t i = 0; i < j->rope.n; i++)
         TN_TRY(tn_gguf_writer_stream(j->w, j->rope.tensor[i].factor,
                                      (size_t)j->rope.width * sizeof(float), err));
-    for (int32_t i = 0; i < j->tensors.n; i++)
-        TN_TRY(tn_convert_stream_tensor(&s, &j->tensors.tensor[i], err));
+    for (int32_t i = 0; i < j->tensors.n; i++) {
+        const tn_convert_tensor *t = &j->tensors.tensor[i];
+        TN_TRY(tn_convert_stream_tensor(&s, t, err));
+        tn_convert_count(j->report, t->format->name, tn_convert_bytes_of(t));
+    }
     return tn_gguf_writer_end(j->w, err);
 }
 

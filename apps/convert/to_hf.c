@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A Hugging Face directory of a model file. */
 #include "apps/convert/convert_impl.h"
+#include "apps/convert/hf_tensors.h"
 #include "core/base/alloc.h"
 #include "model/formats/write_file.h"
 #include "model/text/spm.h"
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { N_TEXTS = 4, MAX_TEXT_BYTES = 1 << 30 };
+enum { N_TEXTS = 5, MAX_TEXT_BYTES = 1 << 30 };
 
 typedef struct job {
     const tn_convert_args *args;
@@ -19,9 +20,9 @@ typedef struct job {
     tn_model_file *file;
     const char *target;
     tn_arena arena;
-    tn_convert_tensors tensors;
+    tn_convert_hf_tensors tensors;
     tn_strbuf text[N_TEXTS];
-    const char *name[N_TEXTS]; /* config.json last: without it a directory is no model */
+    const char *name[N_TEXTS]; /* or NULL; config.json last: without it a directory is no model */
     char *temporary;
 } job;
 
@@ -45,10 +46,11 @@ static tn_status find_family(const tn_model_desc *d, const tn_hf_family **out, t
 {
     const bool is_mistral = strcmp(d->arch, "llama") == 0 && d->window > 0;
     *out = tn_hf_family_find(is_mistral ? "mistral" : d->arch);
-    if (*out && (*out)->names != &tn_hf_names_internlm2)
+    if (*out)
         return TN_OK;
     return tn_fail(err, TN_UNSUPPORTED,
-                   "architecture \"%s\" cannot be converted; llama, qwen2 and qwen3 can", d->arch);
+                   "architecture \"%s\" cannot be converted; llama, internlm2, qwen2 and qwen3 can",
+                   d->arch);
 }
 
 static tn_status plan_vocab(job *j, const tn_vocab *vocab, tn_error *err)
@@ -73,21 +75,26 @@ static tn_status plan(job *j, tn_error *err)
     const uint32_t biases = tn_convert_biases(j->file, family);
     const tn_weight_source *s = tn_model_file_weights(j->file);
     const bool is_tied = s->find(s->self, "output.weight", &info) != TN_OK;
-    TN_TRY(tn_convert_list(j->args, j->file, family, biases, &j->arena, &j->tensors, err));
+    TN_TRY(tn_convert_hf_list(j->args, j->file, family, biases, &j->arena, &j->tensors, err));
     TN_TRY(plan_vocab(j, vocab, err));
     j->name[1] = "tokenizer_config.json";
     j->name[2] = "generation_config.json";
-    j->name[3] = "config.json";
+    j->name[3] = j->tensors.n_shards > 1 ? "model.safetensors.index.json" : NULL;
+    j->name[4] = "config.json";
     TN_TRY(dump(tn_convert_tokenizer_config(vocab), j->name[1], &j->text[1], err));
     TN_TRY(dump(tn_convert_generation_config(vocab), j->name[2], &j->text[2], err));
-    return dump(tn_convert_config(&desc, vocab, family, biases, is_tied), j->name[3], &j->text[3],
-                err);
+    if (j->name[3])
+        TN_TRY(dump(tn_convert_hf_index(&j->tensors), j->name[3], &j->text[3], err));
+    json_t *config = tn_convert_config(&desc, vocab, family, biases, is_tied);
+    if (tn_convert_is_awq(j->args))
+        tn_convert_config_awq(config, family);
+    return dump(config, j->name[4], &j->text[4], err);
 }
 
 static tn_status check_space(job *j, tn_error *err)
 {
     uint64_t bytes = 0;
-    TN_TRY(tn_convert_tensor_bytes(&j->tensors, &bytes, err));
+    TN_TRY(tn_convert_hf_bytes(&j->tensors, &bytes, err));
     for (int i = 0; i < N_TEXTS; i++)
         bytes += j->text[i].len;
     j->report->bytes = bytes;
@@ -97,11 +104,10 @@ static tn_status check_space(job *j, tn_error *err)
 static tn_status write_all(job *j, tn_error *err)
 {
     tn_strbuf path = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&path, "%s/model.safetensors", j->temporary);
-    tn_status st = path.failed ? tn_fail_memory(err, j->target)
-                               : tn_convert_write_tensors(j->args, j->file, &j->tensors, path.data,
-                                                          j->report, err);
+    tn_status st = tn_convert_hf_write(j->args, j->file, &j->tensors, j->temporary, j->report, err);
     for (int i = 0; i < N_TEXTS && !st; i++) {
+        if (!j->name[i])
+            continue;
         const tn_file_part part = { tn_strbuf_text(&j->text[i]), j->text[i].len };
         const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
         tn_strbuf_clear(&path);
