@@ -25,9 +25,9 @@ static json_t *to_json(const tn_cli_options *o, const tn_convert_report *r)
     json_t *notes = json_array();
     for (int32_t i = 0; i < r->n_notes; i++)
         (void)json_array_append_new(notes, json_string(r->note[i]));
-    return json_pack("{sssosIs{sfss}so}", "path", o->word.item[1], "formats", formats, "bytes",
+    return json_pack("{sssosIs{sfsfss}so}", "path", o->word.item[1], "formats", formats, "bytes",
                      (json_int_t)r->bytes, "largest_rounding_error", "error", r->largest_error,
-                     "tensor", r->error_tensor, "notes", notes);
+                     "relative", r->relative_error, "tensor", r->error_tensor, "notes", notes);
 }
 
 static int show(const tn_cli_options *o, const tn_convert_report *r)
@@ -39,8 +39,9 @@ static int show(const tn_cli_options *o, const tn_convert_report *r)
         tn_strbuf_printf(&out, "%-4s  %d tensors, %s\n", r->format[i].name,
                          (int)r->format[i].tensors, tn_cli_bytes(r->format[i].bytes, bytes));
     if (r->error_tensor[0])
-        tn_strbuf_printf(&out, "largest rounding error %.3g, in %s\n", r->largest_error,
-                         r->error_tensor);
+        tn_strbuf_printf(
+            &out, "largest rounding error %.3g, in %s, %.2g of the largest weight of its row\n",
+            r->largest_error, r->error_tensor, r->relative_error);
     else
         tn_strbuf_puts(&out, "exact\n");
     for (int32_t i = 0; i < r->n_notes; i++)

@@ -32,9 +32,8 @@ static tn_status find_target(const tn_convert_args *args, bool *to_gguf, tn_erro
         *to_gguf = strcmp(args->to, "gguf") == 0;
     if (*to_gguf && (args->max_shard_bytes || (args->type && strcmp(args->type, "plain") != 0)))
         return tn_fail(err, TN_INVALID,
-                       "--max-shard-size and --type %s are for a Hugging Face directory; here DST "
-                       "is a GGUF file",
-                       args->type ? args->type : "awq");
+                       "DST is a GGUF file: --max-shard-size is not for it, and of --type only "
+                       "plain; without it codes of 4 bits stay codes");
     if (*to_gguf != from_gguf)
         return TN_OK;
     return tn_fail(err, TN_UNSUPPORTED,

@@ -19,7 +19,8 @@ typedef struct tn_convert_args {
                           source is not */
     const char *dtype; /* "f32" "f16" "bf16"; NULL or "auto": plain tensors stay what they are,
                           others become f16. In GGUF vectors are f32 whatever it says */
-    const char *type;  /* of linears: NULL or "plain", or in a directory "awq" */
+    const char *type;  /* of linears: "plain"; "awq" in a directory; NULL: plain there, and in GGUF
+                          codes stay codes */
     uint64_t max_shard_bytes; /* tensors of a file of a directory; 0: 5 GB */
     /** Between pieces of work; false ends the conversion with TN_INTERNAL. May be NULL. */
     bool (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -35,6 +36,7 @@ typedef struct tn_convert_report {
     int32_t n_formats;
     uint64_t bytes;                       /* of all files */
     double largest_error;                 /* by rounding a weight */
+    double relative_error;                /* the same, of the largest weight of that row */
     char error_tensor[256];               /* where; "" when everything is exact */
     char note[TN_CONVERT_MAX_NOTES][256]; /* what the target cannot say */
     int32_t n_notes;

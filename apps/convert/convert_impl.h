@@ -63,8 +63,12 @@ tn_status tn_convert_gguf_vocab(const tn_vocab *vocab, int32_t n_rows, tn_gguf_w
  * The type that a tensor gets, t->format, and how, t->encode; t->info and t->is_vector are there.
  * TN_UNSUPPORTED for a tensor of a kind that cannot be converted.
  */
-tn_status tn_convert_gguf_format(const tn_convert_args *args, tn_convert_tensor *t,
-                                 tn_error *err) TN_MUST_USE;
+tn_status tn_convert_gguf_format(const tn_convert_args *args, const tn_weight_source *source,
+                                 tn_convert_tensor *t, tn_error *err) TN_MUST_USE;
+/** The same of a tensor that has codes of 4 bits, whose zero points are looked at. */
+bool tn_convert_has_codes(const tn_weight_info *info);
+tn_status tn_convert_codes_format(const tn_weight_source *source, tn_convert_tensor *t,
+                                  tn_error *err) TN_MUST_USE;
 /** Every tensor of the file, in the order of layers; in `arena`. */
 tn_status tn_convert_gguf_list(const tn_convert_args *args, tn_model_file *file, tn_arena *arena,
                                tn_convert_tensors *out, tn_error *err) TN_MUST_USE;

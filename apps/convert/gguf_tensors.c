@@ -7,16 +7,13 @@
 
 /* ---- which type ---- */
 
-tn_status tn_convert_gguf_format(const tn_convert_args *args, tn_convert_tensor *t, tn_error *err)
+tn_status tn_convert_gguf_format(const tn_convert_args *args, const tn_weight_source *source,
+                                 tn_convert_tensor *t, tn_error *err)
 {
-    const tn_weight_info *info = &t->info;
+    if (!args->type && tn_convert_has_codes(&t->info))
+        return tn_convert_codes_format(source, t, err);
     t->encode = tn_convert_encode_values;
-    if (info->group > 0 || info->values != 1)
-        return tn_fail(err, TN_UNSUPPORTED,
-                       "the tensor %s is quantised (%s), which cannot be converted to GGUF yet; "
-                       "convert the model that it was made of",
-                       info->name, info->wfmt);
-    TN_TRY(tn_convert_plain_format(args->dtype, info, &t->format, err));
+    TN_TRY(tn_convert_plain_format(args->dtype, &t->info, &t->format, err));
     if (t->is_vector) /* all that llama.cpp takes */
         t->format = tn_weight_format_of_name("F32");
     return TN_OK;
@@ -53,7 +50,7 @@ tn_status tn_convert_gguf_list(const tn_convert_args *args, tn_model_file *file,
         TN_TRY(tn_model_file_tensor(file, i, &info, err));
         *t = tn_convert_tensor_of(&info);
         t->name = info.name;
-        TN_TRY(tn_convert_gguf_format(args, t, err));
+        TN_TRY(tn_convert_gguf_format(args, tn_model_file_weights(file), t, err));
         out->elements += (uint64_t)info.rows * (uint64_t)info.cols;
     }
     qsort(out->tensor, (size_t)n, sizeof *out->tensor, by_place);

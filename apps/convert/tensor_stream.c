@@ -39,12 +39,14 @@ void tn_convert_set_order(tn_convert_tensor *t, int32_t order)
 
 /* ---- encoding ---- */
 
-void tn_convert_note_error(tn_convert_stream *s, const tn_convert_tensor *t, double error)
+void tn_convert_note_error(tn_convert_stream *s, const tn_convert_tensor *t, double error,
+                           double largest)
 {
     tn_convert_report *r = s->report;
     if (error <= r->largest_error)
         return;
     r->largest_error = error;
+    r->relative_error = error / largest;
     (void)snprintf(r->error_tensor, sizeof r->error_tensor, "%s", t->info.name);
 }
 
@@ -54,6 +56,7 @@ static tn_status encode_row(tn_convert_stream *s, const tn_convert_tensor *t, co
 {
     const size_t n = (size_t)t->info.cols, n_blocks = n / t->format->block_elements;
     const tn_row_buffer back = { .values = s->line };
+    double error = 0.0, largest = 0.0;
     t->format->encode(values, n_blocks, bytes);
     t->format->decode(bytes, n_blocks, &back);
     for (size_t i = 0; i < n; i++) {
@@ -61,8 +64,10 @@ static tn_status encode_row(tn_convert_stream *s, const tn_convert_tensor *t, co
             return tn_fail(err, TN_INVALID,
                            "tensor %s: %g is past the range of %s; give --dtype bf16 or f32",
                            t->info.name, (double)values[i], t->format->name);
-        tn_convert_note_error(s, t, fabs((double)values[i] - (double)s->line[i]));
+        error = fmax(error, fabs((double)values[i] - (double)s->line[i]));
+        largest = fmax(largest, fabs((double)values[i]));
     }
+    tn_convert_note_error(s, t, error, largest);
     return TN_OK;
 }
 

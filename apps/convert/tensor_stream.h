@@ -77,7 +77,9 @@ uint64_t tn_convert_bytes_of(const tn_convert_tensor *t);
 tn_status tn_convert_encode_values(tn_convert_stream *s, const tn_convert_tensor *t,
                                    const tn_weight_rows *rows, uint8_t *bytes,
                                    tn_error *err) TN_MUST_USE;
-void tn_convert_note_error(tn_convert_stream *s, const tn_convert_tensor *t, double error);
+/** The largest rounding error of a row, and its largest weight. */
+void tn_convert_note_error(tn_convert_stream *s, const tn_convert_tensor *t, double error,
+                           double largest);
 
 /** "auto", "f32", "f16" or "bf16" for a tensor: auto keeps what is plain and takes F16 for others.
  * TN_INVALID for another word. */

@@ -58,15 +58,16 @@ static uint32_t file_type(const tn_convert_tensors *all)
     static const struct {
         const char *format;
         uint32_t type;
-    } known[] = { { "F32", 0 }, { "F16", 1 }, { "BF16", 32 } };
-    uint64_t elements[3] = { 0 };
+    } known[] = { { "F32", 0 }, { "F16", 1 }, { "BF16", 32 }, { "Q4_0", 2 }, { "Q4_1", 3 } };
+    enum { N_KNOWN = sizeof known / sizeof known[0] };
+    uint64_t elements[N_KNOWN] = { 0 };
     size_t most = 0;
     for (int32_t i = 0; i < all->n; i++)
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < N_KNOWN; k++)
             if (strcmp(all->tensor[i].format->name, known[k].format) == 0)
                 elements[k] +=
                     (uint64_t)all->tensor[i].info.rows * (uint64_t)all->tensor[i].info.cols;
-    for (size_t k = 0; k < 3; k++)
+    for (size_t k = 0; k < N_KNOWN; k++)
         most = elements[k] > elements[most] ? k : most;
     return known[most].type;
 }

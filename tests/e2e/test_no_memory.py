@@ -2,6 +2,7 @@
 """Every malloc of the program and of the libraries behind it (jansson, libyaml, PCRE2) fails once: an error or the same output."""
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -44,4 +45,30 @@ def test_a_malloc_that_fails_is_an_error_or_does_not_matter(tiny, tmp_path, name
         n_errors += 1
         assert done.returncode == 1 and done.stdout == b"", f"malloc {n}: exit {done.returncode}"
         assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
+    assert n_errors > calls / 2
+
+
+def test_a_conversion_without_memory_leaves_nothing(make_model, tmp_path):
+    model, report, target = make_model("--type", "Q4_0", "--embed-type", "F16", "--layers", "1"), tmp_path / "calls", tmp_path / "awq"
+    preload = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report)}
+
+    def run(n):
+        shutil.rmtree(target, ignore_errors=True)
+        return subprocess.run([BUILD / "bin/tenon", "convert", model, target, "--type", "awq", "--max-shard-size", "20KB"],
+                              capture_output=True, timeout=60, check=False, env={**preload, "TENON_FAIL_MALLOC": str(n)})
+
+    def written():
+        return {p.name: p.read_bytes() for p in target.iterdir()}
+
+    assert run(0).returncode == 0
+    calls, want, n_errors = int(report.read_text(encoding="utf-8")), written(), 0
+    assert calls > 200
+    for n in range(1, calls + 1):
+        done = run(n)
+        if done.returncode == 0:
+            assert written() == want, f"malloc {n}"
+            continue
+        n_errors += 1
+        assert done.returncode == 1 and b"memory" in done.stderr, f"malloc {n}: exit {done.returncode}: {done.stderr}"
+        assert [p.name for p in tmp_path.iterdir()] == ["calls"], f"malloc {n}"
     assert n_errors > calls / 2
