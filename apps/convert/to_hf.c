@@ -64,6 +64,16 @@ static tn_status plan_vocab(job *j, const tn_vocab *vocab, tn_error *err)
     return dump(tokenizer, j->name[0], &j->text[0], err);
 }
 
+static tn_status plan_tokenizer_config(job *j, const tn_vocab *vocab, tn_error *err)
+{
+    json_t *config = NULL;
+    const tn_status st = tn_convert_tokenizer_config(vocab, &config, err);
+    if (!st)
+        return dump(config, j->name[1], &j->text[1], err);
+    json_decref(config);
+    return st;
+}
+
 static tn_status plan(job *j, tn_error *err)
 {
     const tn_vocab *vocab = tn_model_file_vocab(j->file);
@@ -81,13 +91,13 @@ static tn_status plan(job *j, tn_error *err)
     j->name[2] = "generation_config.json";
     j->name[3] = j->tensors.n_shards > 1 ? "model.safetensors.index.json" : NULL;
     j->name[4] = "config.json";
-    TN_TRY(dump(tn_convert_tokenizer_config(vocab), j->name[1], &j->text[1], err));
+    TN_TRY(plan_tokenizer_config(j, vocab, err));
     TN_TRY(dump(tn_convert_generation_config(vocab), j->name[2], &j->text[2], err));
     if (j->name[3])
         TN_TRY(dump(tn_convert_hf_index(&j->tensors), j->name[3], &j->text[3], err));
     json_t *config = tn_convert_config(&desc, vocab, family, biases, is_tied);
     if (tn_convert_is_awq(j->args))
-        tn_convert_config_awq(config, family);
+        tn_convert_config_awq(&config, family);
     return dump(config, j->name[4], &j->text[4], err);
 }
 
