@@ -24,13 +24,18 @@ static tn_status read_source(tn_vocab *v, tn_hf_files *files, tn_error *err)
         int32_t kind;
     } sources[] = { { "tokenizer.json", TN_VOCAB_HF_JSON },
                     { "tokenizer.model", TN_VOCAB_SPM_MODEL } };
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]) && !v->source.data; i++) {
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
         const tn_hf_file *f = NULL;
         TN_TRY(tn_hf_files_open(files, sources[i].name, &f, err));
         if (!f)
             continue;
+        const tn_text bytes = { .data = (const char *)f->data, .n = f->size };
+        if (v->source.data) {
+            v->model = bytes;
+            break;
+        }
         v->kind = sources[i].kind;
-        v->source = (tn_text){ .data = (const char *)f->data, .n = f->size };
+        v->source = bytes;
     }
     return TN_OK;
 }
@@ -152,7 +157,7 @@ static tn_status read_added(tn_vocab *v, const json_t *config, tn_arena *arena, 
     json_t *all = json_object_get(config, "added_tokens_decoder"), *value = NULL;
     const char *key = NULL;
     const size_t n = json_object_size(all);
-    if (v->kind != TN_VOCAB_SPM_MODEL || n == 0)
+    if ((v->kind != TN_VOCAB_SPM_MODEL && !v->model.data) || n == 0)
         return TN_OK;
     if (n > MAX_ADDED)
         return tn_fail(err, TN_INVALID,

@@ -4,10 +4,9 @@ import gguf
 import numpy
 import pytest
 
-from hf_support import BUILD, assert_near, golden, run, tenon
+from hf_support import assert_near, convert_refused, golden, run, tenon
 import checkpoint
 import models
-import subprocess
 
 # What GGUF cannot say, and how it is refused.
 REFUSED = {
@@ -16,12 +15,6 @@ REFUSED = {
     "qwen3_biases": "biases of attention, which a GGUF file of the architecture qwen3 has not",
 }
 ARCHITECTURE = {"llama": "llama", "mistral": "llama", "internlm": "llama", "internlm2": "internlm2", "qwen2": "qwen2", "qwen3": "qwen3"}
-
-
-def refused(*args):
-    done = subprocess.run([BUILD / "bin/tenon", "convert", *map(str, args)], capture_output=True, timeout=60, check=False)
-    assert done.returncode == 2, f"exit {done.returncode}: {done.stderr.decode(errors='replace')}"
-    return done.stderr.decode()
 
 
 def fields(path):
@@ -37,6 +30,6 @@ def test_a_converted_model_has_the_logits_of_transformers(tmp_path, name):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_gguf_cannot_say_is_refused_by_name(tmp_path, name):
-    message = refused(checkpoint.make(tmp_path / "hf", models.CONFIGS[name]), tmp_path / "m.gguf")
+    message = convert_refused(checkpoint.make(tmp_path / "hf", models.CONFIGS[name]), tmp_path / "m.gguf")
     assert REFUSED[name] in message and "run the directory as it is" in message
     assert [p.name for p in tmp_path.iterdir()] == ["hf"]

@@ -74,19 +74,25 @@ static tn_status read_all(tn_hf *hf, const json_t *root, const tn_vocab *source,
     return st;
 }
 
-tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **out, tn_error *err)
+tn_status tn_hf_parse(const tn_vocab *source, json_t **out, tn_error *err)
 {
-    json_t *root = NULL;
     *out = NULL;
     if (source->source.n > MAX_JSON_BYTES)
         return tn_fail(err, TN_INVALID, "tokenizer.json has %zu bytes, at most %u are allowed",
                        source->source.n, MAX_JSON_BYTES);
-    tn_status st =
-        tn_json_parse(source->source.data, source->source.n, MAX_JSON_VALUES, false, &root, err);
-    if (st)
-        return tn_error_wrap(err, st, "tokenizer.json");
+    const tn_status st =
+        tn_json_parse(source->source.data, source->source.n, MAX_JSON_VALUES, false, out, err);
+    return st ? tn_error_wrap(err, st, "tokenizer.json") : TN_OK;
+}
+
+tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **out, tn_error *err)
+{
+    json_t *root = NULL;
+    *out = NULL;
+    TN_TRY(tn_hf_parse(source, &root, err));
     tn_hf *hf = tn_alloc_array(1, sizeof(*hf));
-    st = hf ? read_all(hf, root, source, index, err) : tn_fail_memory(err, "the tokenizer");
+    tn_status st =
+        hf ? read_all(hf, root, source, index, err) : tn_fail_memory(err, "the tokenizer");
     json_decref(root);
     if (st)
         tn_hf_destroy(hf);
