@@ -70,7 +70,13 @@ tn_status tn_convert_gguf_format(const tn_convert_args *args, const tn_weight_so
 bool tn_convert_has_codes(const tn_weight_info *info);
 tn_status tn_convert_codes_format(const tn_weight_source *source, tn_convert_tensor *t,
                                   tn_error *err) TN_MUST_USE;
-/** Every tensor of the file, in the order of layers; in `arena`. */
+/* No bias, or one that every model of the architecture has; one more; one of zeros, as quantisers
+ * write them into linears without biases. */
+typedef enum tn_convert_bias { TN_BIAS_NONE, TN_BIAS_EXTRA, TN_BIAS_EMPTY } tn_convert_bias;
+
+tn_status tn_convert_gguf_bias(tn_model_file *file, const char *arch, const tn_weight_info *info,
+                               tn_convert_bias *out, tn_error *err) TN_MUST_USE;
+/** Every tensor of the file but empty biases, in the order of layers; in `arena`. */
 tn_status tn_convert_gguf_list(const tn_convert_args *args, tn_model_file *file, tn_arena *arena,
                                tn_convert_tensors *out, tn_error *err) TN_MUST_USE;
 

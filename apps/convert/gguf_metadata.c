@@ -12,11 +12,17 @@
 
 /* ---- what GGUF can say ---- */
 
-static bool has(tn_model_file *file, const char *name)
+static tn_status find_extra_bias(tn_model_file *file, const char *arch, bool *out, tn_error *err)
 {
-    const tn_weight_source *s = tn_model_file_weights(file);
-    tn_weight_info info;
-    return s->find(s->self, name, &info) == TN_OK;
+    *out = false;
+    for (int32_t i = 0; i < tn_model_file_n_tensors(file) && !*out; i++) {
+        tn_weight_info info;
+        tn_convert_bias bias;
+        TN_TRY(tn_model_file_tensor(file, i, &info, err));
+        TN_TRY(tn_convert_gguf_bias(file, arch, &info, &bias, err));
+        *out = bias == TN_BIAS_EXTRA;
+    }
+    return TN_OK;
 }
 
 /* What is in the description and has no key. */
@@ -51,14 +57,15 @@ tn_status tn_convert_gguf_arch(const tn_model_desc *d, tn_model_file *file,
             *out = known[i].target;
     if (!out->arch)
         return tn_fail(err, TN_UNSUPPORTED, "architecture \"%s\" cannot be converted", d->arch);
-    /* llama.cpp takes biases of the output projection in Llama only; InternLM2 is one, once q, k
+    /* llama.cpp takes biases past Qwen 2's of q, k and v in Llama only; InternLM2 is one, once q, k
      * and v are apart. */
-    const bool has_bias = has(file, "blk.0.attn_output.bias");
+    bool has_bias = false;
+    TN_TRY(find_extra_bias(file, d->arch, &has_bias, err));
     if (has_bias && strcmp(out->arch, "internlm2") == 0)
         out->arch = "llama";
     if (has_bias && strcmp(out->arch, "llama") != 0)
         return tn_fail(err, TN_UNSUPPORTED,
-                       "the model has biases of attention, which a GGUF file of the architecture "
+                       "the model has biases that a GGUF file of the architecture "
                        "%s has not; run the directory as it is",
                        out->arch);
     return check_sayable(d, err);

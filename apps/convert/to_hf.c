@@ -74,6 +74,24 @@ static tn_status plan_tokenizer_config(job *j, const tn_vocab *vocab, tn_error *
     return st;
 }
 
+/* Takes the object, when its reader finds the biases in it that the file has. */
+static tn_status dump_config(job *j, json_t *config, uint32_t biases, int text, tn_error *err)
+{
+    tn_hf_config read = { 0 };
+    tn_status st = config ? tn_hf_config_read(&read, config, &j->arena, err)
+                          : tn_fail_memory(err, j->name[text]);
+    if (!st && read.biases != biases)
+        st = tn_fail(err, TN_UNSUPPORTED,
+                     "a directory of the type %s cannot have these biases and no others: %s%s%s",
+                     read.family->model_type, biases & TN_HF_BIAS_QKV ? "q, k, v " : "",
+                     biases & TN_HF_BIAS_OUT ? "o " : "",
+                     biases & TN_HF_BIAS_MLP ? "gate, up, down" : "");
+    if (!st)
+        return dump(config, j->name[text], &j->text[text], err);
+    json_decref(config);
+    return st;
+}
+
 static tn_status plan(job *j, tn_error *err)
 {
     const tn_vocab *vocab = tn_model_file_vocab(j->file);
@@ -98,7 +116,7 @@ static tn_status plan(job *j, tn_error *err)
     json_t *config = tn_convert_config(&desc, vocab, family, biases, is_tied);
     if (tn_convert_is_awq(j->args))
         tn_convert_config_awq(&config, family);
-    return dump(config, j->name[4], &j->text[4], err);
+    return dump_config(j, config, biases, 4, err);
 }
 
 static tn_status check_space(job *j, tn_error *err)

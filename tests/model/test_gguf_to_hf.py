@@ -7,7 +7,7 @@ import numpy
 import pytest
 import safetensors.numpy
 
-from hf_support import assert_near, golden, run, tenon
+from hf_support import assert_near, convert_refused, golden, run, tenon
 from test_gguf_archs import CASES, write
 import checkpoint
 import models
@@ -70,3 +70,8 @@ def test_internlm2_of_q4_0_has_the_bits_as_awq(tmp_path):
     packed = safetensors.numpy.load_file(tmp_path / "awq/model.safetensors")
     assert packed["model.layers.0.attention.wqkv.scales"].shape == (8, (8 + 2 * 2) * 32)
     assert numpy.unique(quantise.unpack_words(packed["model.layers.1.attention.wqkv.qzeros"], quantise.AWQ_ORDER)).tolist() == [8]
+
+
+def test_biases_that_a_family_has_not_are_refused(tmp_path):
+    model = write(tmp_path / "m.gguf", models.CONFIGS["llama_biases"], (vocabulary,), leave_out="o_proj.bias")
+    assert "a directory of the type llama cannot have these biases" in convert_refused(model, tmp_path / "hf")

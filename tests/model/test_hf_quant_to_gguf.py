@@ -140,3 +140,19 @@ def test_internlm2_of_codes_is_taken_apart_into_q_k_v(tmp_path):
     got = values(tmp_path / "m.gguf")
     assert [got[f"blk.0.attn_{part}.weight"][0] for part in "qkv"] == ["Q4_1"] * 3
     assert_near(run(tmp_path / "m.gguf", IDS), run(model, IDS), 8 * told["largest_rounding_error"]["relative"])
+
+
+def test_biases_of_zeros_that_quantisers_write_are_left_out(tmp_path):
+    config = CONFIG | {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
+    tensors = checkpoint.tensors(config)
+    packed, _ = quantise.checkpoint_of(tensors, "gptq", 128, 1)
+    packed |= {name.replace("scales", "bias"): numpy.zeros(t.shape[1], numpy.float16) for name, t in packed.items() if
+               name.endswith(".scales") and name.replace("scales", "bias") not in packed}
+    model = write(tmp_path / "gptq", config, packed, METHODS[1][1] | {"group_size": 128})
+    told = convert(model, tmp_path / "m.gguf")
+    assert {name for name in values(tmp_path / "m.gguf") if name.endswith(".bias")} == {
+        f"blk.{layer}.attn_{part}.bias" for layer in range(2) for part in "qkv"}
+    assert_near(run(tmp_path / "m.gguf", IDS), run(model, IDS), 8 * told["largest_rounding_error"]["relative"])
+    packed["model.layers.1.mlp.down_proj.bias"][5] = 1
+    model = write(tmp_path / "gptq", config, packed, METHODS[1][1] | {"group_size": 128})
+    assert "biases that a GGUF file of the architecture qwen2 has not" in convert_refused(model, tmp_path / "n.gguf")

@@ -12,7 +12,7 @@ import models
 REFUSED = {
     "llama2_gelu_no_gqa": "another activation than silu", "llama_dynamic": "dynamic rope scaling", "llama_logn": "logn attention",
     "internlm": "dynamic rope scaling", "internlm2": "dynamic rope scaling", "qwen2_window": "a sliding window from a layer on",
-    "qwen3_biases": "biases of attention, which a GGUF file of the architecture qwen3 has not",
+    "qwen3_biases": "biases that a GGUF file of the architecture qwen3 has not",
 }
 ARCHITECTURE = {"llama": "llama", "mistral": "llama", "internlm": "llama", "internlm2": "internlm2", "qwen2": "qwen2", "qwen3": "qwen3"}
 
