@@ -83,6 +83,16 @@ def test_codes_and_scales_are_those_of_the_gguf_in_hugging_faces_order(tenon, ma
             assert (unpacked(tmp_path / "awq", f"model.layers.{layer}.{module}") == want).all(), module
 
 
+@pytest.mark.parametrize("options", [Q4_0, (*Q4_0, "--tied", "0", "--spm", "1")])
+def test_there_and_back_gives_the_tensors_of_the_gguf(tenon, make_model, tmp_path, options):
+    model = make_model(*options)
+    tenon("convert", model, tmp_path / "awq", "--type", "awq", "--max-shard-size", "20KB")
+    tenon("convert", tmp_path / "awq", tmp_path / "back.gguf")
+    before, after = ({t.name: (t.tensor_type, t.data.tobytes()) for t in gguf.GGUFReader(path).tensors}
+                     for path in (model, tmp_path / "back.gguf"))
+    assert after == before
+
+
 def test_what_loaders_of_awq_look_at_is_there(tenon, make_model, tmp_path):
     tenon("convert", make_model(*Q4_0), tmp_path / "awq", "--type", "awq", "--dtype", "f16")
     config = json.loads((tmp_path / "awq/config.json").read_text(encoding="utf-8"))
