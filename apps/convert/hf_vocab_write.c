@@ -40,17 +40,19 @@ static json_t *byte_level(int use_regex)
 static tn_status pre_tokenizer(const tn_pretokenizer_spec *spec, json_t **out, tn_error *err)
 {
     json_t *steps = json_array();
+    bool failed = false;
     for (int i = 0; spec->pattern[i]; i++) {
         tn_strbuf regex = TN_STRBUF(1 << 16);
         tn_pretokenizer_put_regex(spec->pattern[i], &regex);
         (void)json_array_append_new(steps, json_pack("{sss{ss}sssb}", "type", "Split", "pattern",
                                                      "Regex", tn_strbuf_text(&regex), "behavior",
                                                      "Isolated", "invert", 0));
+        failed = failed || regex.failed;
         tn_strbuf_deinit(&regex);
     }
     (void)json_array_append_new(steps, byte_level(0));
     *out = json_pack("{ssso}", "type", "Sequence", "pretokenizers", steps);
-    return *out ? TN_OK : tn_fail_memory(err, "tokenizer.json");
+    return *out && !failed ? TN_OK : tn_fail_memory(err, "tokenizer.json");
 }
 
 static json_t *post_processor(const tn_vocab *v)

@@ -2,6 +2,7 @@
 /* A Hugging Face directory of a model file. */
 #include "apps/convert/convert_impl.h"
 #include "core/base/alloc.h"
+#include "model/formats/json_memory.h"
 #include "model/formats/write_file.h"
 #include "model/text/spm.h"
 
@@ -139,7 +140,10 @@ tn_status tn_convert_to_hf(const tn_convert_args *args, tn_model_file *file, con
                            tn_convert_report *report, tn_error *err)
 {
     job j = { .args = args, .report = report, .file = file, .target = target };
+    const uint32_t failures = tn_json_failures();
     tn_status st = plan(&j, err);
+    if (tn_json_failures() != failures) /* what was built may lack something */
+        st = tn_fail_memory(err, "the settings of the directory");
     if (!st)
         st = check_space(&j, err);
     if (!st)

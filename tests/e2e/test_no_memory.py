@@ -2,6 +2,8 @@
 """Every malloc of the program and of the libraries behind it (jansson, libyaml, PCRE2) fails once: an error or the same output."""
 import json
 import os
+import secrets
+import shutil
 import subprocess
 
 import pytest
@@ -45,3 +47,37 @@ def test_a_malloc_that_fails_is_an_error_or_does_not_matter(tiny, tmp_path, name
         assert done.returncode == 1 and done.stdout == b"", f"malloc {n}: exit {done.returncode}"
         assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
     assert n_errors > calls / 2
+
+
+def content(path):
+    return path.read_bytes() if path.is_file() else {p.name: p.read_bytes() for p in path.iterdir()}
+
+
+@pytest.mark.parametrize("form", ["hf", "gguf"])
+def test_a_conversion_without_memory_leaves_nothing_or_the_whole(tenon, tiny, tmp_path, form):
+    """Every fourth malloc, from a random one on."""
+    source, target, report = tiny, tmp_path / "out/converted", tmp_path / "calls"
+    if form == "gguf":
+        source = tmp_path / "hf"
+        tenon("convert", tiny, source)
+
+    def run(n):
+        shutil.rmtree(target.parent, ignore_errors=True)
+        target.parent.mkdir()
+        return subprocess.run([BUILD / "bin/tenon", "convert", source, target], capture_output=True, timeout=60, check=False,
+                              env={**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report),
+                                   "TENON_FAIL_MALLOC": str(n)})
+
+    assert run(0).returncode == 0
+    want, calls, n_errors = content(target), int(report.read_text(encoding="utf-8")), 0
+    assert calls > 1000
+    for n in range(secrets.randbelow(4) + 1, calls, 4):
+        done = run(n)
+        left = [p.name for p in target.parent.iterdir()]
+        if done.returncode == 0:
+            assert left == ["converted"] and content(target) == want, f"malloc {n}"
+            continue
+        n_errors += 1
+        assert done.returncode == 1 and left == [], f"malloc {n}: exit {done.returncode}, {left}, {done.stderr}"
+        assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
+    assert n_errors > calls / 8
