@@ -25,7 +25,7 @@ void tn_convert_note(tn_convert_report *report, const char *format, ...) TN_PRIN
 json_t *tn_convert_config(const tn_model_desc *desc, const tn_vocab *vocab,
                           const tn_hf_family *family, uint32_t biases, bool is_tied);
 /** What is said of a model whose linears are in AWQ's layout. */
-void tn_convert_config_awq(json_t **config, const tn_hf_family *family);
+void tn_convert_config_awq(json_t *config, const tn_hf_family *family);
 json_t *tn_convert_generation_config(const tn_vocab *vocab);
 /** TN_UNSUPPORTED for a vocabulary that JSON cannot say. */
 tn_status tn_convert_tokenizer_config(const tn_vocab *vocab, json_t **out,

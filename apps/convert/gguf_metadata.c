@@ -138,10 +138,8 @@ void tn_convert_gguf_model(const tn_model_desc *d, const char *arch, tn_gguf_wri
     put_u32(&p, "feed_forward_length", d->ffn);
     put_u32(&p, "attention.head_count", d->heads);
     put_u32(&p, "attention.head_count_kv", d->kv_heads);
-    if (d->head_dim * d->heads != d->dim) {
-        put_u32(&p, "attention.key_length", d->head_dim);
-        put_u32(&p, "attention.value_length", d->head_dim);
-    }
+    put_u32(&p, "attention.key_length", d->head_dim);
+    put_u32(&p, "attention.value_length", d->head_dim);
     if (d->window && d->window_layer == 0)
         put_u32(&p, "attention.sliding_window", d->window);
     put_positive(&p, "attention.layer_norm_rms_epsilon", d->norm_eps);

@@ -2,7 +2,6 @@
 /* The safetensors files of a directory: one, or shards of a limited size and their index, as
  * transformers' save_pretrained writes them. */
 #include "apps/convert/hf_tensors.h"
-#include "apps/convert/json_build.h"
 #include "model/formats/hf_shards.h"
 #include "model/formats/safetensors_writer.h"
 
@@ -100,7 +99,7 @@ json_t *tn_convert_hf_index(const tn_convert_hf_tensors *all)
         for (int32_t i = all->shard[s].begin; i < all->shard[s].end; i++) {
             entry e;
             for (int32_t k = 0; entry_of(&all->tensor[i], k, &e); k++)
-                tn_json_build_set(&map, e.name, json_string(all->shard[s].name));
+                (void)json_object_set_new(map, e.name, json_string(all->shard[s].name));
         }
     return json_pack("{s{sI}so}", "metadata", "total_size", (json_int_t)all->bytes, "weight_map",
                      map);

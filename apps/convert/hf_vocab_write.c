@@ -2,7 +2,6 @@
 /* tokenizer.json as the library `tokenizers` reads it (its src/models/bpe and src/pre_tokenizers),
  * byte-level BPE only. */
 #include "apps/convert/convert_impl.h"
-#include "apps/convert/json_build.h"
 #include "model/text/pretokenizer.h"
 #include "model/text/utf8.h"
 
@@ -38,10 +37,10 @@ static json_t *added_tokens(const tn_vocab *v)
         const int32_t type = type_of(v, id);
         const bool is_special = type == TN_TOKEN_CONTROL || type == TN_TOKEN_UNKNOWN;
         if (is_special || type == TN_TOKEN_USER_DEFINED)
-            tn_json_build_append(&list,
-                                 json_pack("{sisosbsbsbsbsb}", "id", (int)id, "content",
-                                           text_of(v, id), "single_word", 0, "lstrip", 0, "rstrip",
-                                           0, "normalized", 0, "special", (int)is_special));
+            (void)json_array_append_new(list, json_pack("{sisosbsbsbsbsb}", "id", (int)id,
+                                                        "content", text_of(v, id), "single_word", 0,
+                                                        "lstrip", 0, "rstrip", 0, "normalized", 0,
+                                                        "special", (int)is_special));
     }
     return list;
 }
@@ -55,19 +54,19 @@ static json_t *byte_level(int use_regex)
 static tn_status pre_tokenizer(const tn_pretokenizer_spec *spec, json_t **out, tn_error *err)
 {
     json_t *steps = json_array();
+    bool failed = false;
     for (int i = 0; spec->pattern[i]; i++) {
         tn_strbuf regex = TN_STRBUF(1 << 16);
         tn_pretokenizer_put_regex(spec->pattern[i], &regex);
-        tn_json_build_append(&steps, json_pack("{sss{ss}sssb}", "type", "Split", "pattern", "Regex",
-                                               tn_strbuf_text(&regex), "behavior", "Isolated",
-                                               "invert", 0));
-        if (regex.failed)
-            tn_json_build_drop(&steps);
+        (void)json_array_append_new(steps, json_pack("{sss{ss}sssb}", "type", "Split", "pattern",
+                                                     "Regex", tn_strbuf_text(&regex), "behavior",
+                                                     "Isolated", "invert", 0));
+        failed = failed || regex.failed;
         tn_strbuf_deinit(&regex);
     }
-    tn_json_build_append(&steps, byte_level(0));
+    (void)json_array_append_new(steps, byte_level(0));
     *out = json_pack("{ssso}", "type", "Sequence", "pretokenizers", steps);
-    return *out ? TN_OK : tn_fail_memory(err, "tokenizer.json");
+    return *out && !failed ? TN_OK : tn_fail_memory(err, "tokenizer.json");
 }
 
 static json_t *post_processor(const tn_vocab *v)
@@ -97,15 +96,15 @@ static tn_status model(const tn_vocab *v, bool ignore_merges, json_t **out, tn_e
         st = check_token(v, id, err);
         json_t *text = st ? NULL : text_of(v, id);
         /* A text's first id is the one that is found. */
-        if (!json_object_get(ids, json_string_value(text)))
-            tn_json_build_set(&ids, json_string_value(text), json_integer(id));
+        if (text && !json_object_get(ids, json_string_value(text)))
+            (void)json_object_set_new(ids, json_string_value(text), json_integer(id));
         json_decref(text);
     }
     for (int32_t i = 0; i < v->n_merges && !st; i++) {
         if (!is_text(&v->merge[i]))
-            st = tn_fail(err, TN_UNSUPPORTED,
-                         "merge %d is no text in UTF-8; tokenizer.json cannot hold it", (int)i);
-        tn_json_build_append(&merges, json_stringn(v->merge[i].data, v->merge[i].n));
+            st = tn_fail(err, TN_UNSUPPORTED, "merge %d is no text in UTF-8; JSON cannot hold it",
+                         (int)i);
+        (void)json_array_append_new(merges, json_stringn(v->merge[i].data, v->merge[i].n));
     }
     *out =
         json_pack("{sssnsnsnsnsbsbsbsoso}", "type", "BPE", "dropout", "unk_token",
@@ -155,17 +154,17 @@ tn_status tn_convert_tokenizer_config(const tn_vocab *v, json_t **out, tn_error 
                           v->kind == TN_VOCAB_SPM ? "LlamaTokenizer" : "PreTrainedTokenizerFast",
                           "clean_up_tokenization_spaces", 0, "add_bos_token", (int)v->add_bos);
     if (v->kind == TN_VOCAB_SPM)
-        tn_json_build_set(&c, "add_eos_token", json_boolean(v->add_eos));
+        (void)json_object_set_new(c, "add_eos_token", json_boolean(v->add_eos));
     for (size_t i = 0; i < sizeof specials / sizeof specials[0] && !st; i++) {
         if (specials[i].id < 0)
             continue;
         st = check_token(v, specials[i].id, err);
-        tn_json_build_set(&c, specials[i].key, text_of(v, specials[i].id));
+        (void)json_object_set_new(c, specials[i].key, text_of(v, specials[i].id));
     }
     if (template.data && !is_text(&template) && !st)
         st = tn_fail(err, TN_UNSUPPORTED, "the chat template is no text in UTF-8");
     if (template.data)
-        tn_json_build_set(&c, "chat_template", json_string(template.data));
+        (void)json_object_set_new(c, "chat_template", json_string(template.data));
     *out = c;
     return st ? st : c ? TN_OK : tn_fail_memory(err, "tokenizer_config.json");
 }

@@ -3,6 +3,7 @@
 #include "apps/convert/convert_impl.h"
 #include "apps/convert/hf_tensors.h"
 #include "core/base/alloc.h"
+#include "model/formats/json_memory.h"
 #include "model/formats/write_file.h"
 #include "model/text/spm.h"
 
@@ -115,7 +116,7 @@ static tn_status plan(job *j, tn_error *err)
         TN_TRY(dump(tn_convert_hf_index(&j->tensors), j->name[3], &j->text[3], err));
     json_t *config = tn_convert_config(&desc, vocab, family, biases, is_tied);
     if (tn_convert_is_awq(j->args))
-        tn_convert_config_awq(&config, family);
+        tn_convert_config_awq(config, family);
     return dump_config(j, config, biases, 4, err);
 }
 
@@ -173,7 +174,10 @@ tn_status tn_convert_to_hf(const tn_convert_args *args, tn_model_file *file, con
                            tn_convert_report *report, tn_error *err)
 {
     job j = { .args = args, .report = report, .file = file, .target = target };
+    const uint32_t failures = tn_json_failures();
     tn_status st = plan(&j, err);
+    if (tn_json_failures() != failures) /* what was built may lack something */
+        st = tn_fail_memory(err, "the settings of the directory");
     if (!st)
         st = check_space(&j, err);
     if (!st)

@@ -212,7 +212,7 @@ static bool model_switch(const json_t *root, const char *key)
 static tn_status name_words(const pipeline *p, const json_t *root, tn_vocab *out, tn_error *err)
 {
     const bool ignores = model_switch(root, "ignore_merges");
-    out->pre = tn_pretokenizer_find(p->regex, p->n_regexes, ignores);
+    TN_TRY(tn_pretokenizer_find(p->regex, p->n_regexes, ignores, &out->pre, err));
     if (!out->pre)
         return tn_fail(err, TN_UNSUPPORTED,
                        "tokenizer.json: pre_tokenizer: no pre-tokenizer that GGUF has a name for "
