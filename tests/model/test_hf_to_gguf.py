@@ -7,7 +7,6 @@ import pytest
 from hf_support import assert_near, convert_refused, golden, run, tenon
 import checkpoint
 import models
-import quantise
 
 # What GGUF cannot say, and how it is refused.
 REFUSED = {
@@ -96,12 +95,3 @@ def test_internlm_without_scaling_is_a_llama_with_biases(tmp_path):
     tenon("convert", checkpoint.make(tmp_path / "hf", config), tmp_path / "m.gguf")
     assert_near(run(tmp_path / "m.gguf", models.ids(config)), run(tmp_path / "hf", models.ids(config)), 1e-6)
     assert fields(tmp_path / "m.gguf")["general.architecture"] == "llama"
-
-
-@pytest.mark.parametrize("method, extra", [("awq", {"version": "gemm", "zero_point": True}), ("gptq", {"desc_act": False, "sym": False})])
-def test_weights_of_4_bits_are_refused_by_name(tmp_path, method, extra):
-    config = models.CONFIGS["llama2"] | {"hidden_size": 64, "intermediate_size": 64}
-    packed, _ = quantise.checkpoint_of(checkpoint.tensors(config), method, 32, int(method == "gptq"))
-    config |= {"quantization_config": {"quant_method": method, "bits": 4, "group_size": 32, **extra}}
-    message = convert_refused(checkpoint.write(tmp_path / "hf", config, packed), tmp_path / "m.gguf")
-    assert "is quantised (u4z.g32)" in message and "convert the model that it was made of" in message
