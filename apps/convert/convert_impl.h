@@ -28,10 +28,10 @@ tn_status tn_convert_list(const tn_convert_args *args, tn_model_file *file,
 uint32_t tn_convert_biases(tn_model_file *file, const tn_hf_family *family);
 /** model.safetensors at path. */
 tn_status tn_convert_write_tensors(const tn_convert_args *args, tn_model_file *file,
-                                   const tn_convert_tensors *tensors, const char *path,
+                                   const tn_convert_tensors *all, const char *path,
                                    tn_convert_report *report, tn_error *err) TN_MUST_USE;
 /** Bytes of model.safetensors. */
-tn_status tn_convert_tensor_bytes(const tn_convert_tensors *tensors, uint64_t *out,
+tn_status tn_convert_tensor_bytes(const tn_convert_tensors *all, uint64_t *out,
                                   tn_error *err) TN_MUST_USE;
 
 /** Objects to json_decref; NULL without memory. */

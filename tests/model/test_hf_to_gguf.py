@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tenon convert` of Hugging Face directories to GGUF: logits against the goldens of transformers, what the package `gguf` finds."""
+import json
+
 import gguf
 import numpy
 import pytest
@@ -105,3 +107,10 @@ def test_weights_of_4_bits_are_refused_by_name(tmp_path, method, extra):
     config |= {"quantization_config": {"quant_method": method, "bits": 4, "group_size": 32, **extra}}
     message = convert_refused(checkpoint.write(tmp_path / "hf", config, packed), tmp_path / "m.gguf")
     assert "is quantised (u4z.g32)" in message and "convert the model that it was made of" in message
+
+
+def test_a_model_without_a_tokenizer_has_none_in_gguf(tmp_path):
+    tenon("convert", checkpoint.make(tmp_path / "hf", models.CONFIGS["qwen3"]), tmp_path / "m.gguf")
+    told = json.loads(tenon("inspect", tmp_path / "m.gguf", "--json"))["tokenizer"]
+    assert (told["tokens"], told["pre"], told["usable"]) == (0, "", False)
+    assert fields(tmp_path / "m.gguf")["tokenizer.ggml.model"] == "none"
