@@ -7,13 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-static bool is_directory(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
 
 static bool ends_in_gguf(const char *path)
 {
@@ -22,14 +15,11 @@ static bool ends_in_gguf(const char *path)
 }
 
 /* What the target is to be: as said, as its name says, or what the source is not. */
-static tn_status find_target(const tn_convert_args *args, bool *to_gguf, tn_error *err)
+static tn_status find_target(const tn_convert_args *args, const tn_model_file *file, bool *to_gguf,
+                             tn_error *err)
 {
-    const bool from_gguf = !is_directory(args->source);
-    *to_gguf = !from_gguf || ends_in_gguf(args->target);
-    if (args->to && strcmp(args->to, "hf") != 0 && strcmp(args->to, "gguf") != 0)
-        return tn_fail(err, TN_INVALID, "--to %s: hf and gguf are allowed", args->to);
-    if (args->to)
-        *to_gguf = strcmp(args->to, "gguf") == 0;
+    const bool from_gguf = strncmp(tn_model_file_format(file), "GGUF", 4) == 0;
+    *to_gguf = args->to ? strcmp(args->to, "gguf") == 0 : !from_gguf || ends_in_gguf(args->target);
     if (*to_gguf && (args->max_shard_bytes || (args->type && strcmp(args->type, "plain") != 0)))
         return tn_fail(err, TN_INVALID,
                        "DST is a GGUF file: --max-shard-size is not for it, and of --type only "
@@ -44,6 +34,19 @@ static tn_status find_target(const tn_convert_args *args, bool *to_gguf, tn_erro
                    args->source);
 }
 
+static tn_status convert(const tn_convert_args *args, tn_model_file *file,
+                         tn_convert_report *report, tn_error *err)
+{
+    bool to_gguf = false;
+    char *target = NULL;
+    TN_TRY(find_target(args, file, &to_gguf, err));
+    TN_TRY(tn_convert_place(args->target, !to_gguf, &target, err));
+    const tn_status st =
+        (to_gguf ? tn_convert_to_gguf : tn_convert_to_hf)(args, file, target, report, err);
+    tn_free(target);
+    return st;
+}
+
 void tn_convert_note(tn_convert_report *report, const char *format, ...)
 {
     va_list args;
@@ -56,16 +59,12 @@ void tn_convert_note(tn_convert_report *report, const char *format, ...)
 
 tn_status tn_convert(const tn_convert_args *args, tn_convert_report *report, tn_error *err)
 {
-    bool to_gguf = false;
-    char *target = NULL;
     tn_model_file *file = NULL;
     *report = (tn_convert_report){ 0 };
-    TN_TRY(find_target(args, &to_gguf, err));
-    TN_TRY(tn_convert_place(args->target, !to_gguf, &target, err));
-    tn_status st = tn_model_file_open(args->source, &file, err);
-    if (!st)
-        st = (to_gguf ? tn_convert_to_gguf : tn_convert_to_hf)(args, file, target, report, err);
+    if (args->to && strcmp(args->to, "hf") != 0 && strcmp(args->to, "gguf") != 0)
+        return tn_fail(err, TN_INVALID, "--to %s: hf and gguf are allowed", args->to);
+    TN_TRY(tn_model_file_open(args->source, &file, err));
+    const tn_status st = convert(args, file, report, err);
     tn_model_file_close(file);
-    tn_free(target);
     return st;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A GGUF file of a model directory. */
 #include "apps/convert/convert_impl.h"
+#include "model/text/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,8 @@ static void put_name(tn_gguf_writer *w, const char *path)
         end--;
     for (begin = end; begin > 0 && path[begin - 1] != '/';)
         begin--;
-    if (path[begin] != '.')
+    const bool is_text = tn_utf8_valid_prefix(path + begin, end - begin) == end - begin;
+    if (path[begin] != '.' && is_text)
         put_text(w, "general.name", path + begin, end - begin);
 }
 
@@ -86,6 +88,18 @@ static void put_general(job *j)
 
 /* ---- the file ---- */
 
+/* In the order in which write_all streams. */
+static void declare_tensors(job *j)
+{
+    for (int32_t i = 0; i < j->rope.n; i++)
+        tn_gguf_declare(j->w, j->rope.tensor[i].name, "F32", 0, j->rope.width);
+    for (int32_t i = 0; i < j->tensors.n; i++) {
+        const tn_convert_tensor *t = &j->tensors.tensor[i];
+        tn_gguf_declare(j->w, t->name, t->format->name, t->is_vector ? 0 : t->info.rows,
+                        t->info.cols);
+    }
+}
+
 static tn_status plan(job *j, tn_error *err)
 {
     tn_model_desc desc;
@@ -99,13 +113,7 @@ static tn_status plan(job *j, tn_error *err)
     put_general(j);
     tn_convert_gguf_model(&desc, j->target.arch, j->w);
     TN_TRY(tn_convert_gguf_vocab(tn_model_file_vocab(j->file), desc.vocab, j->w, j->report, err));
-    for (int32_t i = 0; i < j->rope.n; i++)
-        tn_gguf_declare(j->w, j->rope.tensor[i].name, "F32", 0, j->rope.width);
-    for (int32_t i = 0; i < j->tensors.n; i++) {
-        const tn_convert_tensor *t = &j->tensors.tensor[i];
-        tn_gguf_declare(j->w, t->name, t->format->name, t->is_vector ? 0 : t->info.rows,
-                        t->info.cols);
-    }
+    declare_tensors(j);
     j->report->bytes = tn_gguf_writer_bytes(j->w);
     return TN_OK;
 }

@@ -63,6 +63,7 @@ def test_what_dst_is_to_be_is_said_by_its_name_or_by_to(tenon, directory, tmp_pa
     tenon("convert", directory, tmp_path / "plain-name")
     tenon("convert", directory, tmp_path / "other", "--to", "gguf")
     tenon("convert", tmp_path / "other", tmp_path / "back.gguf", "--to", "hf")
+    assert b"is a Hugging Face directory already" in tenon("convert", directory, tmp_path / "hf", "--to", "hf", status=2).stderr
     assert (tmp_path / "plain-name").read_bytes()[:4] == b"GGUF" and (tmp_path / "back.gguf/config.json").exists()
 
 

@@ -61,6 +61,7 @@ def test_weights_differ_by_the_error_that_is_told_and_no_more(tmp_path, method, 
     model = write(tmp_path / method, CONFIG, packed, quantization | {"group_size": group})
     told = convert(model, tmp_path / "m.gguf")
     assert {f["name"]: f["tensors"] for f in told["formats"]} == {"F32": 7, "Q4_1": 14}
+    assert gguf.GGUFReader(tmp_path / "m.gguf").fields["general.file_type"].contents() == 3  # LLAMA_FTYPE_MOSTLY_Q4_1
     got, worst = values(tmp_path / "m.gguf"), {}
     for name, want in linears(plain):
         assert got[name][0] == "Q4_1"

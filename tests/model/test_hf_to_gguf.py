@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tenon convert` of Hugging Face directories to GGUF: logits against the goldens of transformers, what the package `gguf` finds."""
+import json
+
 import gguf
 import numpy
 import pytest
