@@ -97,7 +97,7 @@ const tn_cli_option tn_cli_option_table[] = {
     { "svg", 0, TN_CLI_STRING, "FILE", " bench ", 0, 0, FIELD(svg), 0, "also draw the results as bars into FILE" },
 
     { "to", 0, TN_CLI_STRING, "FORM", " convert ", 0, 0, FIELD(to), 0, "hf or gguf; default: gguf where DST ends in .gguf, else the form that SRC has not" },
-    { "type", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(type), 0, "of linears: plain; awq, in a directory, of Q4_0, and of Q4_1 where that is exact; default: plain, but in GGUF codes of AWQ and GPTQ stay" },
+    { "type", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(type), 0, "linears: plain, or in a directory awq, of Q4_0 and exact Q4_1; default: plain, but in GGUF codes of AWQ and GPTQ stay codes" },
     { "max-shard-size", 0, TN_CLI_STRING, "SIZE", " convert ", 0, 0, FIELD(max_shard_size), 0, "of a safetensors file, such as 500MB or 2GiB; default: 5GB" },
     { "dtype", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(dtype), 0, "auto, f32, f16 or bf16; auto keeps plain tensors as they are and makes others f16" },
 
