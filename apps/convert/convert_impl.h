@@ -15,7 +15,7 @@ tn_status tn_convert_to_hf(const tn_convert_args *args, tn_model_file *file, con
                            tn_convert_report *report, tn_error *err) TN_MUST_USE;
 tn_status tn_convert_to_gguf(const tn_convert_args *args, tn_model_file *file, const char *target,
                              tn_convert_report *report, tn_error *err) TN_MUST_USE;
-/** A line of the report for people; without memory for it, none. */
+/** A line of the report for people, the first TN_CONVERT_MAX_NOTES. */
 void tn_convert_note(tn_convert_report *report, const char *format, ...) TN_PRINTF(2, 3);
 
 /* ---- a Hugging Face directory ---- */

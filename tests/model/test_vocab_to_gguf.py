@@ -202,3 +202,17 @@ def test_where_a_tokenizer_json_cannot_be_said_the_tokenizer_model_is_taken(tmp_
     (ids, _, _), = tokenizer_compare.run("file", model, [(tokenizer_compare.BOS, b"the model reads bytes")])
     assert ids == [1, *processor.encode("the model reads bytes")]
     assert len(notes) == 1 and "the vocabulary is that of tokenizer.model" in notes[0]
+
+
+def test_stop_ids_go_where_there_is_room_and_more_are_a_note(tmp_path):
+    def stops(path):
+        return sorted(stop["id"] for stop in json.loads(tenon("inspect", path, "--json"))["tokenizer"]["stop"])
+
+    (tmp_path / "two").mkdir()
+    (tmp_path / "four").mkdir()
+    files = {"tokenizer.json": plain("llama3"), "generation_config.json": {"eos_token_id": [7, 9, 1]}}
+    model, notes = converted(tmp_path / "two", files, 1300)  # 1 is known by its text
+    assert stops(model) == stops(tmp_path / "two/hf") == [1, 7, 9] and notes == []
+    files["generation_config.json"] = {"eos_token_id": [7, 9, 11, 1]}
+    model, notes = converted(tmp_path / "four", files, 1300)
+    assert stops(model) == [1, 7, 9] and len(notes) == 1 and "give them with --stop-id" in notes[0]
