@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_TOKENS = 64, N_GGML_TYPES = 64 };
+enum { BLOCK_TOKENS = 64 };
 
 static const char *const kv_formats[TN_INSPECT_KV_FORMATS] = { "f32", "f16", "i8", "i8-static" };
 
@@ -29,12 +29,8 @@ const char *tn_inspection_type(const tn_inspection *in, const char *wfmt)
     /* Codes in groups have names of GGUF's only there: AWQ is u4z as well, and no Q4_0. */
     if (strchr(wfmt, '.') && strncmp(tn_model_file_format(in->file), "GGUF", 4) != 0)
         return wfmt;
-    for (uint32_t type = 0; type < N_GGML_TYPES; type++) {
-        const tn_weight_format *f = tn_weight_format_of_type(type);
-        if (f && f->wfmt && strcmp(f->wfmt, wfmt) == 0)
-            return f->name;
-    }
-    return wfmt;
+    const tn_weight_format *f = tn_weight_format_of_wfmt(wfmt);
+    return f ? f->name : wfmt;
 }
 
 /* In the order in which they are shown. */

@@ -2,6 +2,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "core/base/log.h"
+#include "model/formats/json_memory.h"
 #include "runtime/nearest_name.h"
 
 #include <signal.h>
@@ -37,7 +38,7 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, said in words */
     signal(SIGXFSZ, SIG_IGN); /* so is a file that would be larger than ulimit -f */
-    tn_cli_json_init();
+    tn_json_count_failures();
     if (argc < 2) {
         tn_strbuf text = TN_STRBUF(1 << 20);
         tn_cli_write_help(NULL, &text);

@@ -25,6 +25,8 @@ static const example examples[] = {
     { "check", "tenon check --profile configs/cpu.yaml --quick", "prove the plugins of a profile" },
     { "bench", "tenon bench configs/cpu.yaml configs/cpu-f16.yaml --decode 64", "compare two profiles" },
     { "convert", "tenon convert model.gguf model-hf --dtype f16", "a directory that other programs read" },
+    { "convert", "tenon convert model-hf model.gguf --dtype f16", "and a file of a directory" },
+    { "convert", "tenon convert model.Q4_0.gguf model-awq --type awq", "an AWQ checkpoint with the same codes" },
     { "help", "tenon help run --man | man -l -", "read a page of this manual" },
     { "version", "tenon version --json", "for scripts" },
 };

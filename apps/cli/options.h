@@ -69,7 +69,7 @@ typedef struct tn_cli_options {
     const char *against, *only, *node;
     bool quick;
     /* convert */
-    const char *dtype;
+    const char *to, *type, *dtype, *max_shard_size;
     /* help */
     bool man, bash_completion;
     /* the words that are no options */

@@ -20,7 +20,8 @@ const tn_cli_command tn_cli_commands[] = {
       tn_cmd_check },
     { "bench", "[PROFILE]...", 0, TN_CLI_MAX_LIST,
       "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
-    { "convert", "SRC DST", 2, 2, "make a Hugging Face directory of a GGUF file", tn_cmd_convert },
+    { "convert", "SRC DST", 2, 2, "make a Hugging Face directory of a GGUF file, or a GGUF file of a directory",
+      tn_cmd_convert },
     { "help", "[COMMAND]", 0, 1, "show help, the man page or the bash completion", tn_cmd_help },
     { "version", "", 0, 0, "print the version", tn_cmd_version },
     { NULL, NULL, 0, 0, NULL, NULL },
@@ -95,6 +96,9 @@ const tn_cli_option tn_cli_option_table[] = {
     { "csv", 0, TN_CLI_FLAG, NULL, " bench ", 0, 0, FIELD(csv), 0, "print CSV in place of a Markdown table" },
     { "svg", 0, TN_CLI_STRING, "FILE", " bench ", 0, 0, FIELD(svg), 0, "also draw the results as bars into FILE" },
 
+    { "to", 0, TN_CLI_STRING, "FORM", " convert ", 0, 0, FIELD(to), 0, "hf or gguf; default: gguf where DST ends in .gguf, else the form that SRC has not" },
+    { "type", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(type), 0, "linears: plain, or in a directory awq, of Q4_0 and exact Q4_1; default: plain, but in GGUF codes of AWQ and GPTQ stay codes" },
+    { "max-shard-size", 0, TN_CLI_STRING, "SIZE", " convert ", 0, 0, FIELD(max_shard_size), 0, "of a safetensors file, such as 500MB or 2GiB; default: 5GB" },
     { "dtype", 0, TN_CLI_STRING, "T", " convert ", 0, 0, FIELD(dtype), 0, "auto, f32, f16 or bf16; auto keeps plain tensors as they are and makes others f16" },
 
     { "man", 0, TN_CLI_FLAG, NULL, " help ", 0, 0, FIELD(man), 0, "print the man page of the program, or of COMMAND (roff)" },

@@ -3,10 +3,10 @@
 
 #include "apps/cli/terminal.h"
 #include "core/base/alloc.h"
+#include "model/formats/json_memory.h"
 #include "model/formats/printable.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,28 +47,12 @@ int tn_cli_print(const tn_strbuf *text)
     return tn_cli_flush();
 }
 
-/* jansson has no room for a hook's context, so this is of the process. */
-static atomic_bool json_failed;
-
-static void *json_memory(size_t n)
-{
-    void *block = tn_alloc(n);
-    if (!block)
-        atomic_store(&json_failed, true);
-    return block;
-}
-
-void tn_cli_json_init(void)
-{
-    json_set_alloc_funcs(json_memory, tn_free);
-}
-
 int tn_cli_print_json(json_t *json)
 {
     /* 9 digits tell any two floats apart. */
     char *text = json ? json_dumps(json, JSON_REAL_PRECISION(9)) : NULL;
     json_decref(json);
-    if (!text || atomic_load(&json_failed)) {
+    if (!text || tn_json_failures() > 0) {
         tn_free(text);
         fprintf(stderr, "tenon: cannot allocate memory for the JSON output\n");
         return TN_EXIT_FAILED;

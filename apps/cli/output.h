@@ -16,10 +16,8 @@ enum { TN_EXIT_OK = 0, TN_EXIT_FAILED = 1, TN_EXIT_USAGE = 2 };
 int tn_cli_error(tn_status status, const tn_error *err);
 /** Print to stdout; TN_EXIT_FAILED when stdout cannot be written. */
 int tn_cli_print(const tn_strbuf *text);
-/** Once, before any JSON is made: its memory is that of core/base/alloc.h, and whatever is lost for
- * want of it makes tn_cli_print_json fail, as many callers of jansson cannot tell. */
-void tn_cli_json_init(void);
-/** Print JSON and drop the reference; json NULL counts as out of memory. */
+/** Print JSON and drop the reference; json NULL counts as out of memory, and so does any failure
+ * before (json_memory.h). */
 int tn_cli_print_json(json_t *json);
 /** Flush stdout and report an error of it (a full disk, a closed pipe). */
 int tn_cli_flush(void);

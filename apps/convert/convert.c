@@ -1,163 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/convert/convert.h"
+
 #include "apps/convert/convert_impl.h"
 #include "core/base/alloc.h"
-#include "model/formats/write_file.h"
-#include "model/text/spm.h"
 
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { N_TEXTS = 4, MAX_TEXT_BYTES = 1 << 30 };
-
-typedef struct job {
-    const tn_convert_args *args;
-    tn_convert_report *report;
-    tn_model_file *file;
-    tn_arena arena;
-    tn_convert_tensors tensors;
-    tn_strbuf text[N_TEXTS];
-    const char *name[N_TEXTS]; /* config.json last: without it a directory is no model */
-    char *target, *temporary;
-} job;
-
-static int append(const char *bytes, size_t n, void *ctx)
+static bool ends_in_gguf(const char *path)
 {
-    tn_strbuf_append(ctx, bytes, n);
-    return 0;
+    const size_t n = strlen(path);
+    return n >= 5 && strcmp(path + n - 5, ".gguf") == 0;
 }
 
-/* Takes the object. */
-static tn_status dump(json_t *object, const char *name, tn_strbuf *out, tn_error *err)
+/* What the target is to be: as said, as its name says, or what the source is not. */
+static tn_status find_target(const tn_convert_args *args, const tn_model_file *file, bool *to_gguf,
+                             tn_error *err)
 {
-    *out = TN_STRBUF(MAX_TEXT_BYTES);
-    const int failed = object ? json_dump_callback(object, append, out, JSON_INDENT(1)) : -1;
-    json_decref(object);
-    return failed || out->failed ? tn_fail_memory(err, name) : TN_OK;
-}
-
-/* In GGUF Mistral is a llama with a window. */
-static tn_status find_family(const tn_model_desc *d, const tn_hf_family **out, tn_error *err)
-{
-    const bool is_mistral = strcmp(d->arch, "llama") == 0 && d->window > 0;
-    *out = tn_hf_family_find(is_mistral ? "mistral" : d->arch);
-    if (*out && (*out)->names != &tn_hf_names_internlm2)
+    const bool from_gguf = strncmp(tn_model_file_format(file), "GGUF", 4) == 0;
+    *to_gguf = args->to ? strcmp(args->to, "gguf") == 0 : !from_gguf || ends_in_gguf(args->target);
+    if (*to_gguf && (args->max_shard_bytes || (args->type && strcmp(args->type, "plain") != 0)))
+        return tn_fail(err, TN_INVALID,
+                       "DST is a GGUF file: --max-shard-size is not for it, and of --type only "
+                       "plain; without it codes of 4 bits stay codes");
+    if (*to_gguf != from_gguf)
         return TN_OK;
     return tn_fail(err, TN_UNSUPPORTED,
-                   "architecture \"%s\" cannot be converted; llama, qwen2 and qwen3 can", d->arch);
+                   from_gguf ? "%s is a GGUF file already; it can be made a Hugging Face "
+                               "directory: give DST another name, or --to hf"
+                             : "%s is a Hugging Face directory already; it can be made a GGUF "
+                               "file: --to gguf",
+                   args->source);
 }
 
-static tn_status plan_vocab(job *j, const tn_vocab *vocab, tn_error *err)
+static tn_status convert(const tn_convert_args *args, tn_model_file *file,
+                         tn_convert_report *report, tn_error *err)
 {
-    json_t *tokenizer = NULL;
-    j->name[0] = vocab->kind == TN_VOCAB_SPM ? "tokenizer.model" : "tokenizer.json";
-    j->text[0] = TN_STRBUF(MAX_TEXT_BYTES);
-    if (vocab->kind == TN_VOCAB_SPM)
-        return tn_spm_put_model(vocab, &j->text[0], err);
-    TN_TRY(tn_convert_tokenizer(vocab, &tokenizer, err));
-    return dump(tokenizer, j->name[0], &j->text[0], err);
-}
-
-static tn_status plan(job *j, tn_error *err)
-{
-    const tn_vocab *vocab = tn_model_file_vocab(j->file);
-    const tn_hf_family *family = NULL;
-    tn_model_desc desc;
-    tn_weight_info info;
-    TN_TRY(tn_model_file_desc(j->file, &desc, err));
-    TN_TRY(find_family(&desc, &family, err));
-    const uint32_t biases = tn_convert_biases(j->file, family);
-    const tn_weight_source *s = tn_model_file_weights(j->file);
-    const bool is_tied = s->find(s->self, "output.weight", &info) != TN_OK;
-    TN_TRY(tn_convert_list(j->args, j->file, family, biases, &j->arena, &j->tensors, err));
-    TN_TRY(plan_vocab(j, vocab, err));
-    j->name[1] = "tokenizer_config.json";
-    j->name[2] = "generation_config.json";
-    j->name[3] = "config.json";
-    TN_TRY(dump(tn_convert_tokenizer_config(vocab), j->name[1], &j->text[1], err));
-    TN_TRY(dump(tn_convert_generation_config(vocab), j->name[2], &j->text[2], err));
-    return dump(tn_convert_config(&desc, vocab, family, biases, is_tied), j->name[3], &j->text[3],
-                err);
-}
-
-static tn_status check_space(job *j, tn_error *err)
-{
-    uint64_t bytes = 0;
-    TN_TRY(tn_convert_tensor_bytes(&j->tensors, &bytes, err));
-    for (int i = 0; i < N_TEXTS; i++)
-        bytes += j->text[i].len;
-    j->report->bytes = bytes;
-    return tn_convert_check_space(j->target, bytes, err);
-}
-
-static tn_status write_all(job *j, tn_error *err)
-{
-    tn_strbuf path = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&path, "%s/model.safetensors", j->temporary);
-    tn_status st = path.failed ? tn_fail_memory(err, j->target)
-                               : tn_convert_write_tensors(j->args, j->file, &j->tensors, path.data,
-                                                          j->report, err);
-    for (int i = 0; i < N_TEXTS && !st; i++) {
-        const tn_file_part part = { tn_strbuf_text(&j->text[i]), j->text[i].len };
-        const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
-        tn_strbuf_clear(&path);
-        tn_strbuf_printf(&path, "%s/%s", j->temporary, j->name[i]);
-        st = path.failed ? tn_fail_memory(err, j->target) : tn_write_file(path.data, &args, err);
-        if (st == TN_INVALID) /* in a directory of our own: the disk */
-            st = TN_INTERNAL;
-    }
-    tn_strbuf_deinit(&path);
+    bool to_gguf = false;
+    char *target = NULL;
+    TN_TRY(find_target(args, file, &to_gguf, err));
+    TN_TRY(tn_convert_place(args->target, !to_gguf, &target, err));
+    const tn_status st =
+        (to_gguf ? tn_convert_to_gguf : tn_convert_to_hf)(args, file, target, report, err);
+    tn_free(target);
     return st;
 }
 
-/* Under another name first. */
-static tn_status write_directory(job *j, tn_error *err)
+void tn_convert_note(tn_convert_report *report, const char *format, ...)
 {
-    tn_strbuf name = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&name, "%s.%ld.tmp", j->target, (long)getpid());
-    j->temporary = tn_strbuf_take(&name);
-    tn_strbuf_deinit(&name);
-    if (!j->temporary)
-        return tn_fail_memory(err, j->target);
-    if (mkdir(j->temporary, 0777) != 0)
-        return tn_fail(err, TN_INVALID, "cannot write %s: %s", j->target, strerror(errno));
-    tn_status st = write_all(j, err);
-    if (!st && rename(j->temporary, j->target) != 0)
-        st = tn_fail(err, TN_INTERNAL, "cannot write %s: %s", j->target, strerror(errno));
-    if (st)
-        tn_convert_remove(j->temporary);
-    else
-        tn_sync_directory_of(j->target);
-    return st;
-}
-
-static tn_status convert(job *j, tn_error *err)
-{
-    struct stat st;
-    if (stat(j->args->source, &st) == 0 && S_ISDIR(st.st_mode))
-        return tn_fail(
-            err, TN_UNSUPPORTED,
-            "%s is a directory; a GGUF file can be converted, to a Hugging Face directory",
-            j->args->source);
-    TN_TRY(tn_convert_place(j->args->target, &j->target, err));
-    TN_TRY(tn_model_file_open(j->args->source, &j->file, err));
-    TN_TRY(plan(j, err));
-    TN_TRY(check_space(j, err));
-    return write_directory(j, err);
+    va_list args;
+    if (report->n_notes == TN_CONVERT_MAX_NOTES)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(report->note[report->n_notes++], sizeof report->note[0], format, args);
+    va_end(args);
 }
 
 tn_status tn_convert(const tn_convert_args *args, tn_convert_report *report, tn_error *err)
 {
-    job j = { .args = args, .report = report };
+    tn_model_file *file = NULL;
     *report = (tn_convert_report){ 0 };
-    const tn_status st = convert(&j, err);
-    for (int i = 0; i < N_TEXTS; i++)
-        tn_strbuf_deinit(&j.text[i]);
-    tn_model_file_close(j.file);
-    tn_arena_deinit(&j.arena);
-    tn_free(j.temporary);
-    tn_free(j.target);
+    if (args->to && strcmp(args->to, "hf") != 0 && strcmp(args->to, "gguf") != 0)
+        return tn_fail(err, TN_INVALID, "--to %s: hf and gguf are allowed", args->to);
+    TN_TRY(tn_model_file_open(args->source, &file, err));
+    const tn_status st = convert(args, file, report, err);
+    tn_model_file_close(file);
     return st;
 }

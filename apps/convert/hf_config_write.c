@@ -63,6 +63,8 @@ static void set_family(json_t *c, const tn_model_desc *d, const tn_hf_family *fa
                        uint32_t biases)
 {
     const bool is_qwen = strncmp(family->model_type, "qwen", 4) == 0;
+    if (strcmp(family->model_type, "internlm2") == 0)
+        set(c, "bias", json_boolean(biases & TN_HF_BIAS_OUT));
     if (strcmp(family->model_type, "llama") == 0)
         set(c, "mlp_bias", json_boolean(biases & TN_HF_BIAS_MLP));
     if (strcmp(family->model_type, "llama") == 0 || strcmp(family->model_type, "qwen3") == 0)
@@ -99,6 +101,16 @@ json_t *tn_convert_config(const tn_model_desc *d, const tn_vocab *vocab, const t
     set_id(c, "eos_token_id", vocab->eos);
     set_family(c, d, family, biases);
     return c;
+}
+
+/* Loaders ask for f16, the type of the scales; what stays plain is what AWQ never packs. */
+void tn_convert_config_awq(json_t *config, const tn_hf_family *family)
+{
+    set(config, "torch_dtype", json_string("float16"));
+    set(config, "quantization_config",
+        json_pack("{sssssisisbs[ss]}", "quant_method", "awq", "version", "gemm", "bits", 4,
+                  "group_size", 32, "zero_point", 1, "modules_to_not_convert", family->names->embed,
+                  family->names->head));
 }
 
 json_t *tn_convert_generation_config(const tn_vocab *vocab)

@@ -3,12 +3,26 @@
  * byte-level BPE only. */
 #include "apps/convert/convert_impl.h"
 #include "model/text/pretokenizer.h"
+#include "model/text/utf8.h"
 
 #include <string.h>
 
 static int32_t type_of(const tn_vocab *v, int32_t id)
 {
     return v->type ? v->type[id] : TN_TOKEN_NORMAL;
+}
+
+static bool is_text(const tn_text *t)
+{
+    return tn_utf8_valid_prefix(t->data, t->n) == t->n && !memchr(t->data, 0, t->n);
+}
+
+static tn_status check_token(const tn_vocab *v, int32_t id, tn_error *err)
+{
+    if (is_text(&v->token[id]))
+        return TN_OK;
+    return tn_fail(err, TN_UNSUPPORTED, "token %d is no text in UTF-8; JSON cannot hold it",
+                   (int)id);
 }
 
 static json_t *text_of(const tn_vocab *v, int32_t id)
@@ -40,17 +54,19 @@ static json_t *byte_level(int use_regex)
 static tn_status pre_tokenizer(const tn_pretokenizer_spec *spec, json_t **out, tn_error *err)
 {
     json_t *steps = json_array();
+    bool failed = false;
     for (int i = 0; spec->pattern[i]; i++) {
         tn_strbuf regex = TN_STRBUF(1 << 16);
         tn_pretokenizer_put_regex(spec->pattern[i], &regex);
         (void)json_array_append_new(steps, json_pack("{sss{ss}sssb}", "type", "Split", "pattern",
                                                      "Regex", tn_strbuf_text(&regex), "behavior",
                                                      "Isolated", "invert", 0));
+        failed = failed || regex.failed;
         tn_strbuf_deinit(&regex);
     }
     (void)json_array_append_new(steps, byte_level(0));
     *out = json_pack("{ssso}", "type", "Sequence", "pretokenizers", steps);
-    return *out ? TN_OK : tn_fail_memory(err, "tokenizer.json");
+    return *out && !failed ? TN_OK : tn_fail_memory(err, "tokenizer.json");
 }
 
 static json_t *post_processor(const tn_vocab *v)
@@ -77,17 +93,19 @@ static tn_status model(const tn_vocab *v, bool ignore_merges, json_t **out, tn_e
     json_t *ids = json_object(), *merges = json_array();
     tn_status st = TN_OK;
     for (int32_t id = 0; id < v->n_tokens && !st; id++) {
-        json_t *text = text_of(v, id); /* NULL: no UTF-8 */
-        if (!text || memchr(v->token[id].data, 0, v->token[id].n))
-            st = tn_fail(err, TN_UNSUPPORTED,
-                         "token %d is no text in UTF-8; tokenizer.json cannot hold it", (int)id);
-        else if (!json_object_get(
-                     ids, json_string_value(text))) /* a text's first id is the one that is found */
+        st = check_token(v, id, err);
+        json_t *text = st ? NULL : text_of(v, id);
+        /* A text's first id is the one that is found. */
+        if (text && !json_object_get(ids, json_string_value(text)))
             (void)json_object_set_new(ids, json_string_value(text), json_integer(id));
         json_decref(text);
     }
-    for (int32_t i = 0; i < v->n_merges; i++)
+    for (int32_t i = 0; i < v->n_merges && !st; i++) {
+        if (!is_text(&v->merge[i]))
+            st = tn_fail(err, TN_UNSUPPORTED, "merge %d is no text in UTF-8; JSON cannot hold it",
+                         (int)i);
         (void)json_array_append_new(merges, json_stringn(v->merge[i].data, v->merge[i].n));
+    }
     *out =
         json_pack("{sssnsnsnsnsbsbsbsoso}", "type", "BPE", "dropout", "unk_token",
                   "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback",
@@ -121,7 +139,7 @@ tn_status tn_convert_tokenizer(const tn_vocab *v, json_t **out, tn_error *err)
     return st ? st : *out ? TN_OK : tn_fail_memory(err, "tokenizer.json");
 }
 
-json_t *tn_convert_tokenizer_config(const tn_vocab *v)
+tn_status tn_convert_tokenizer_config(const tn_vocab *v, json_t **out, tn_error *err)
 {
     const struct {
         const char *key;
@@ -130,15 +148,23 @@ json_t *tn_convert_tokenizer_config(const tn_vocab *v)
                      { "eos_token", v->eos },
                      { "unk_token", v->unk },
                      { "pad_token", v->pad } };
+    const tn_text template = { v->chat_template, v->chat_template ? strlen(v->chat_template) : 0 };
+    tn_status st = TN_OK;
     json_t *c = json_pack("{sssbsb}", "tokenizer_class",
                           v->kind == TN_VOCAB_SPM ? "LlamaTokenizer" : "PreTrainedTokenizerFast",
                           "clean_up_tokenization_spaces", 0, "add_bos_token", (int)v->add_bos);
     if (v->kind == TN_VOCAB_SPM)
         (void)json_object_set_new(c, "add_eos_token", json_boolean(v->add_eos));
-    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++)
-        if (specials[i].id >= 0)
-            (void)json_object_set_new(c, specials[i].key, text_of(v, specials[i].id));
-    if (v->chat_template)
-        (void)json_object_set_new(c, "chat_template", json_string(v->chat_template));
-    return c;
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0] && !st; i++) {
+        if (specials[i].id < 0)
+            continue;
+        st = check_token(v, specials[i].id, err);
+        (void)json_object_set_new(c, specials[i].key, text_of(v, specials[i].id));
+    }
+    if (template.data && !is_text(&template) && !st)
+        st = tn_fail(err, TN_UNSUPPORTED, "the chat template is no text in UTF-8");
+    if (template.data)
+        (void)json_object_set_new(c, "chat_template", json_string(template.data));
+    *out = c;
+    return st ? st : c ? TN_OK : tn_fail_memory(err, "tokenizer_config.json");
 }

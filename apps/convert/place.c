@@ -27,18 +27,19 @@ static bool is_empty(const char *directory)
     return empty;
 }
 
-tn_status tn_convert_place(const char *target, char **out, tn_error *err)
+tn_status tn_convert_place(const char *target, bool is_directory, char **out, tn_error *err)
 {
     struct stat st;
     size_t n = strlen(target);
-    while (n > 1 && target[n - 1] == '/')
+    while (is_directory && n > 1 && target[n - 1] == '/')
         n--;
     *out = NULL;
     if (n == 0)
-        return tn_fail(err, TN_INVALID, "DST is empty; give the name of a new directory");
-    if (lstat(target, &st) == 0 && !(S_ISDIR(st.st_mode) && is_empty(target)))
+        return tn_fail(err, TN_INVALID, "DST is empty; give the name of a new %s",
+                       is_directory ? "directory" : "file");
+    if (lstat(target, &st) == 0 && !(is_directory && S_ISDIR(st.st_mode) && is_empty(target)))
         return tn_fail(err, TN_INVALID, "%s is there already%s; remove it or give another name",
-                       target, S_ISDIR(st.st_mode) ? " and not empty" : "");
+                       target, is_directory && S_ISDIR(st.st_mode) ? " and not empty" : "");
     *out = tn_strndup(target, n);
     return *out ? TN_OK : tn_fail_memory(err, target);
 }

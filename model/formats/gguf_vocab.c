@@ -109,7 +109,7 @@ tn_status tn_gguf_vocab(const tn_gguf *g, tn_arena *arena, tn_vocab *out, tn_err
     *out = (tn_vocab){ .bos = -1, .eos = -1, .eot = -1, .unk = -1, .pad = -1 };
     TN_TRY(tn_gguf_string(g, "tokenizer.ggml.model", arena, &model, err));
     TN_TRY(tn_gguf_string(g, "tokenizer.chat_template", arena, &out->chat_template, err));
-    if (!model)
+    if (!model || strcmp(model, "none") == 0) /* what llama.cpp calls it */
         return TN_OK;
     out->pre = model;
     if (strcmp(model, "gpt2") != 0 && strcmp(model, "llama") != 0)

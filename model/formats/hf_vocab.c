@@ -27,13 +27,18 @@ static tn_status read_source(tn_vocab *v, tn_hf_files *files, tn_error *err)
         int32_t kind;
     } sources[] = { { "tokenizer.json", TN_VOCAB_HF_JSON },
                     { "tokenizer.model", TN_VOCAB_SPM_MODEL } };
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]) && !v->source.data; i++) {
+    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
         const tn_hf_file *f = NULL;
         TN_TRY(tn_hf_files_open(files, sources[i].name, &f, err));
         if (!f)
             continue;
+        const tn_text bytes = { .data = (const char *)f->data, .n = f->size };
+        if (v->source.data) {
+            v->model = bytes;
+            break;
+        }
         v->kind = sources[i].kind;
-        v->source = (tn_text){ .data = (const char *)f->data, .n = f->size };
+        v->source = bytes;
     }
     return TN_OK;
 }
@@ -207,7 +212,7 @@ static tn_status read_all_added(tn_vocab *v, tn_json_reader *all, tn_arena *aren
     return TN_OK;
 }
 
-/* A tokenizer.json has its added tokens itself. */
+/* A tokenizer.json has its added tokens itself; those of a tokenizer.model beside it are kept. */
 static tn_status read_added(tn_vocab *v, tn_json_reader *config, tn_arena *arena, tn_error *err)
 {
     tn_json_reader all =
@@ -216,7 +221,7 @@ static tn_status read_added(tn_vocab *v, tn_json_reader *config, tn_arena *arena
     if (json_object_size(all.object) > MAX_ADDED)
         tn_json_fail(&all, TN_INVALID, "%zu tokens; at most %d are allowed",
                      json_object_size(all.object), MAX_ADDED);
-    else if (v->kind == TN_VOCAB_SPM_MODEL && json_object_size(all.object) > 0)
+    else if ((v->kind == TN_VOCAB_SPM_MODEL || v->model.data) && json_object_size(all.object) > 0)
         st = read_all_added(v, &all, arena, err);
     tn_json_merge(config, &all);
     return st;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/formats/json_read.h"
 
+#include "model/formats/json_memory.h"
 #include "model/formats/printable.h"
 
 #include <math.h>
@@ -74,11 +75,16 @@ tn_status tn_json_parse(const char *text, size_t n, const tn_json_limits *limits
                         json_t **out, tn_error *err)
 {
     json_error_t where;
+    const uint32_t failures = tn_json_failures();
     *out = NULL;
     TN_TRY(check_limits(text, n, limits, err));
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
     if (!root && big_integers) /* with all integers as reals, for the sake of one past int64 */
         root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &where);
+    if (tn_json_failures() != failures) { /* what was parsed may lack something */
+        json_decref(root);
+        return tn_fail_memory(err, "JSON");
+    }
     if (!root)
         return fail_syntax(&where, err);
     if (!json_is_object(root)) {

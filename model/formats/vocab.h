@@ -50,11 +50,12 @@ typedef struct tn_vocab {
     /* HF_JSON and SPM_MODEL only. n_tokens is then the number of rows of the model's logits, or 0: ids beyond the file's
      * tokens are valid and have no text. */
     tn_text source;            /* the file's bytes */
+    tn_text model;             /* HF_JSON: the tokenizer.model that lies beside it, or {0}; only a conversion looks at it */
     const char *bos_text, *eos_text, *unk_text, *pad_text; /* tokenizer_config.json: used where the id above is -1; or NULL */
     int32_t n_stops;
     const int32_t *stop;       /* [n_stops] more ids that end a generation (generation_config.json: eos_token_id) */
     int32_t n_added;
-    const tn_added_token *added; /* SPM_MODEL only; a tokenizer.json has its own */
+    const tn_added_token *added; /* of the tokenizer.model; a tokenizer.json has its own */
 } tn_vocab;
 
 #endif

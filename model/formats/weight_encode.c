@@ -51,6 +51,19 @@ static void pack_nibbles(const uint8_t *codes, uint8_t *packed)
         packed[i] = (uint8_t)((codes[i] & 15) | (codes[i + QK / 2] & 15) << 4);
 }
 
+void tn_pack_q4_0(const uint8_t *codes, float d, uint8_t *block)
+{
+    tn_store_u16(block, tn_f32_to_f16(d));
+    pack_nibbles(codes, block + 2);
+}
+
+void tn_pack_q4_1(const uint8_t *codes, float d, float m, uint8_t *block)
+{
+    tn_store_u16(block, tn_f32_to_f16(d));
+    tn_store_u16(block + 2, tn_f32_to_f16(m));
+    pack_nibbles(codes, block + 4);
+}
+
 /* The fifth bits of the codes, as the bits of a little-endian u32. */
 static void pack_fifth_bits(const uint8_t *codes, uint8_t *packed)
 {
@@ -99,8 +112,8 @@ void tn_encode_q4_0(const float *values, size_t n_blocks, uint8_t *bytes)
 {
     for (size_t b = 0; b < n_blocks; b++, values += QK, bytes += 2 + QK / 2) {
         uint8_t codes[QK];
-        tn_store_u16(bytes, tn_f32_to_f16(codes_around_zero(values, 8, codes)));
-        pack_nibbles(codes, bytes + 2);
+        const float d = codes_around_zero(values, 8, codes);
+        tn_pack_q4_0(codes, d, bytes);
     }
 }
 
@@ -109,9 +122,8 @@ void tn_encode_q4_1(const float *values, size_t n_blocks, uint8_t *bytes)
     for (size_t b = 0; b < n_blocks; b++, values += QK, bytes += 4 + QK / 2) {
         uint8_t codes[QK];
         float min;
-        tn_store_u16(bytes, tn_f32_to_f16(codes_from_minimum(values, 15, codes, &min)));
-        tn_store_u16(bytes + 2, tn_f32_to_f16(min));
-        pack_nibbles(codes, bytes + 4);
+        const float d = codes_from_minimum(values, 15, codes, &min);
+        tn_pack_q4_1(codes, d, min, bytes);
     }
 }
 

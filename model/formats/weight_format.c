@@ -175,6 +175,14 @@ const tn_weight_format *tn_weight_format_of_name(const char *name)
     return NULL;
 }
 
+const tn_weight_format *tn_weight_format_of_wfmt(const char *wfmt)
+{
+    for (int i = 0; i < N_FORMATS; i++)
+        if (formats[i].wfmt && strcmp(formats[i].wfmt, wfmt) == 0)
+            return &formats[i];
+    return NULL;
+}
+
 void tn_weight_format_list(tn_strbuf *out)
 {
     const char *separator = "";

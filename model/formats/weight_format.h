@@ -29,6 +29,8 @@ typedef struct tn_weight_format {
 /** The row of a GGUF tensor type or of a name, or NULL. Rows are static. */
 const tn_weight_format *tn_weight_format_of_type(uint32_t ggml_type);
 const tn_weight_format *tn_weight_format_of_name(const char *name);
+/** The first row whose canonical rows have that format id, or NULL. */
+const tn_weight_format *tn_weight_format_of_wfmt(const char *wfmt);
 /** Append "F32, F16, ..." : the formats that can be read. */
 void tn_weight_format_list(tn_strbuf *out);
 
@@ -42,5 +44,10 @@ void tn_encode_q4_1(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q5_0(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q5_1(const float *values, size_t n_blocks, uint8_t *bytes);
 void tn_encode_q8_0(const float *values, size_t n_blocks, uint8_t *bytes);
+
+/** One block of 32 codes that are there already: (q - 8) * d, and q * d + m. d and m are rounded to
+ * f16. */
+void tn_pack_q4_0(const uint8_t *codes, float d, uint8_t *block);
+void tn_pack_q4_1(const uint8_t *codes, float d, float m, uint8_t *block);
 
 #endif

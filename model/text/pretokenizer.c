@@ -103,6 +103,32 @@ void tn_pretokenizer_put_regex(const char *pattern, tn_strbuf *out)
     }
 }
 
+static bool is_pattern(const char *pattern, const tn_strbuf *regex, bool *failed)
+{
+    tn_strbuf text = TN_STRBUF(1 << 16);
+    tn_pretokenizer_put_regex(pattern, &text);
+    const bool equal = strcmp(tn_strbuf_text(&text), tn_strbuf_text(regex)) == 0;
+    *failed = *failed || text.failed;
+    tn_strbuf_deinit(&text);
+    return equal;
+}
+
+tn_status tn_pretokenizer_find(const tn_strbuf *regex, size_t n, bool ignore_merges,
+                               const char **out, tn_error *err)
+{
+    bool failed = false;
+    *out = NULL;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !*out; i++) {
+        const tn_pretokenizer_spec *spec = &known[i].spec;
+        size_t k = 0;
+        while (k < n && spec->pattern[k] && is_pattern(spec->pattern[k], &regex[k], &failed))
+            k++;
+        if (k == n && !spec->pattern[k] && spec->ignore_merges == ignore_merges)
+            *out = known[i].name;
+    }
+    return failed ? tn_fail_memory(err, "a pre-tokenizer's patterns") : TN_OK;
+}
+
 static tn_status compile(tn_pretokenizer *p, const char *pattern, uint32_t match_limit,
                          tn_error *err)
 {

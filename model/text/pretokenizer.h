@@ -31,6 +31,11 @@ tn_status tn_pretokenizer_lookup(const char *name, tn_pretokenizer_spec *out,
  * those of the models' own tokenizer.json. */
 void tn_pretokenizer_put_regex(const char *pattern, tn_strbuf *out);
 
+/** *out: the name of the pre-tokenizer with these n patterns, as tn_pretokenizer_put_regex writes
+ * them, or NULL when none is known. */
+tn_status tn_pretokenizer_find(const tn_strbuf *regex, size_t n, bool ignore_merges,
+                               const char **out, tn_error *err) TN_MUST_USE;
+
 /** patterns: NULL-terminated, at most 8. match_limit: backtracking steps that one match may take; 0
  * is the default. */
 tn_status tn_pretokenizer_create(const char *const *patterns, uint32_t match_limit,

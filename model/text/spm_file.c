@@ -18,6 +18,7 @@ enum { MAX_PIECES = 1 << 24 };
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 enum { MODEL_PIECES = 1, MODEL_TRAINER_SPEC = 2, MODEL_NORMALIZER_SPEC = 3 };
 enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3 };
+enum { TRAINER_MODEL_TYPE = 3, MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2 };
 enum { TRAINER_UNK_ID = 40, TRAINER_BOS_ID = 41, TRAINER_EOS_ID = 42, TRAINER_PAD_ID = 43 };
 enum { TRAINER_TREAT_WHITESPACE_AS_SUFFIX = 24 };
 enum {
@@ -306,6 +307,46 @@ static tn_status build(tn_spm_file *file, const tn_vocab *from, tn_error *err)
     v->add_eos = from->add_eos < 0 ? 0 : from->add_eos;
     v->add_space_prefix = from->add_space_prefix < 0 ? v->add_space_prefix : from->add_space_prefix;
     return TN_OK;
+}
+
+/* ---- what it is beyond pieces ---- */
+
+typedef struct nature {
+    uint64_t model_type;
+    bool rewrites;
+} nature;
+
+static tn_status read_nature(tn_text from, uint32_t part, nature *out, tn_error *err)
+{
+    while (from.n > 0) {
+        field f;
+        TN_TRY(next_field(&from, &f, err));
+        if (part == MODEL_TRAINER_SPEC && f.number == TRAINER_MODEL_TYPE)
+            out->model_type = f.value;
+        if (part == MODEL_NORMALIZER_SPEC && f.number == NORMALIZER_PRECOMPILED_CHARSMAP)
+            out->rewrites = f.bytes.n > 0;
+    }
+    return TN_OK;
+}
+
+tn_status tn_spm_file_check_plain(const tn_vocab *vocab, tn_error *err)
+{
+    nature n = { .model_type = MODEL_TYPE_UNIGRAM }; /* the proto's default */
+    tn_text from = vocab->source;
+    while (from.n > 0) {
+        field f;
+        TN_TRY(next_field(&from, &f, err));
+        if (f.wire == WIRE_BYTES &&
+            (f.number == MODEL_TRAINER_SPEC || f.number == MODEL_NORMALIZER_SPEC))
+            TN_TRY(read_nature(f.bytes, f.number, &n, err));
+    }
+    const char *what = n.model_type != MODEL_TYPE_BPE
+                           ? "is no BPE model (Unigram, words or characters)"
+                       : n.rewrites ? "normalises text by a table of characters"
+                                    : NULL;
+    return what ? tn_fail(err, TN_UNSUPPORTED, "tokenizer.model %s, which a GGUF file cannot say",
+                          what)
+                : TN_OK;
 }
 
 tn_status tn_spm_file_create(const tn_vocab *from, tn_spm_file **out, tn_error *err)

@@ -17,6 +17,9 @@ typedef struct tn_spm_file tn_spm_file;
  * no language model does.
  */
 tn_status tn_spm_file_create(const tn_vocab *from, tn_spm_file **out, tn_error *err) TN_MUST_USE;
+/** TN_UNSUPPORTED, with the reason, for a source that pieces and scores do not tell all of: a model
+ * that is no BPE, or that rewrites text. */
+tn_status tn_spm_file_check_plain(const tn_vocab *from, tn_error *err) TN_MUST_USE;
 /** Kind SPM, with `source` for tn_spm_create. */
 const tn_vocab *tn_spm_file_vocab(const tn_spm_file *file);
 void tn_spm_file_destroy(tn_spm_file *file);

@@ -120,7 +120,10 @@ def test_a_place_that_is_taken_is_refused_and_left_alone(tenon, tiny, tmp_path):
     assert b"is there already and not empty" in tenon("convert", tiny, tmp_path / "mine", status=2).stderr
     assert b"is there already" in tenon("convert", tiny, tmp_path / "mine/file", status=2).stderr
     assert b"No such file or directory" in tenon("convert", tiny, tmp_path / "none/hf", status=2).stderr
-    assert b"is a directory; a GGUF file can be converted" in tenon("convert", tmp_path / "empty", tmp_path / "hf", status=2).stderr
+    assert b"is a GGUF file already; it can be made a Hugging Face directory" in tenon("convert", tiny, tmp_path / "m.gguf", status=2).stderr
+    assert b"there is no config.json" in tenon("convert", tmp_path / "empty", tmp_path / "m.gguf", status=2).stderr
+    assert b"none.gguf: No such file" in tenon("convert", tmp_path / "none.gguf", tmp_path / "hf", status=2).stderr
+    assert b"--to onnx: hf and gguf are allowed" in tenon("convert", tiny, tmp_path / "hf", "--to", "onnx", status=2).stderr
     assert b"auto, f32, f16 and bf16 are allowed" in tenon("convert", tiny, tmp_path / "hf", "--dtype", "q4", status=2).stderr
     tenon("convert", tiny, f"{tmp_path}/empty//")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "mine"] and (tmp_path / "empty/config.json").exists()

@@ -2,6 +2,8 @@
 """Every malloc of the program and of the libraries behind it (jansson, libyaml, PCRE2) fails once: an error or the same output."""
 import json
 import os
+import secrets
+import shutil
 import subprocess
 
 import pytest
@@ -45,3 +47,43 @@ def test_a_malloc_that_fails_is_an_error_or_does_not_matter(tiny, tmp_path, name
         assert done.returncode == 1 and done.stdout == b"", f"malloc {n}: exit {done.returncode}"
         assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
     assert n_errors > calls / 2
+
+
+def content(path):
+    return path.read_bytes() if path.is_file() else {p.name: p.read_bytes() for p in path.iterdir()}
+
+
+AWQ = ("--type", "awq", "--max-shard-size", "20KB")
+
+
+@pytest.mark.parametrize("form,before,options", [("hf", None, ()), ("gguf", (), ()), ("hf", None, AWQ), ("gguf", AWQ, ())],
+                         ids=["hf", "gguf", "awq", "gguf of awq"])
+def test_a_conversion_without_memory_leaves_nothing_or_the_whole(tenon, make_model, tmp_path, form, before, options):
+    """Every eighth malloc, from a random one on."""
+    source, target, report = make_model("--type", "Q4_0", "--embed-type", "F16"), tmp_path / "out/converted", tmp_path / "calls"
+    if form == "gguf":
+        tenon("convert", source, tmp_path / "hf", *before)
+        source = tmp_path / "hf"
+
+    def run(n):
+        shutil.rmtree(target.parent, ignore_errors=True)
+        target.parent.mkdir()
+        return subprocess.run([BUILD / "bin/tenon", "convert", source, target, *options], capture_output=True, timeout=60, check=False,
+                              env={**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report),
+                                   "TENON_FAIL_MALLOC": str(n)})
+
+    assert run(0).returncode == 0
+    want, calls, n_errors = content(target), int(report.read_text(encoding="utf-8")), 0
+    assert calls > 1000
+    for n in range(secrets.randbelow(8) + 1, calls, 8):
+        done = run(n)
+        left = [p.name for p in target.parent.iterdir()]
+        is_whole = left == ["converted"] and content(target) == want
+        if done.returncode == 0:
+            assert is_whole, f"malloc {n}"
+            continue
+        n_errors += 1
+        # The output may be what it could not be told of.
+        assert done.returncode == 1 and (is_whole or left == []), f"malloc {n}: exit {done.returncode}, {left}, {done.stderr}"
+        assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
+    assert n_errors > calls / 16

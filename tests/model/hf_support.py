@@ -43,6 +43,13 @@ def refused(model):
     return done.stderr.decode()
 
 
+def convert_refused(*args):
+    """The message with which `tenon convert` refuses."""
+    done = subprocess.run([BUILD / "bin/tenon", "convert", *map(str, args)], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2, f"exit {done.returncode}: {done.stderr.decode(errors='replace')}"
+    return done.stderr.decode()
+
+
 def assert_near(got, want, tolerance):
     """Relative to the largest logit of the position. Returns the largest difference."""
     worst = (abs(got - want).max(axis=1) / abs(want).max(axis=1)).max()

@@ -182,7 +182,7 @@ static void a_tokenizer_json_is_handed_over_with_the_settings_beside_it(void **s
     (void)state;
     tn_hf_test_init(&t);
     tn_hf_test_put_text(&t, "tokenizer.json", "{\"model\": {}}");
-    tn_hf_test_put_text(&t, "tokenizer.model", "unused");
+    tn_hf_test_put_text(&t, "tokenizer.model", "beside");
     tn_hf_test_put_text(&t, "tokenizer_config.json",
                         "{\"bos_token\": {\"content\": \"<s>\", \"lstrip\": false},\n"
                         " \"eos_token\": \"</s>\", \"pad_token\": null, \"add_bos_token\": false,\n"
@@ -208,7 +208,9 @@ static void a_tokenizer_json_is_handed_over_with_the_settings_beside_it(void **s
     assert_int_equal(v->add_eos, -1);
     assert_int_equal(v->n_stops, 2);
     assert_int_equal(v->stop[1], 7);
-    assert_int_equal(v->n_added, 0);
+    assert_int_equal(v->n_added, 1); /* the tokenizer.model's, for a conversion */
+    assert_int_equal(v->model.n, 6);
+    assert_memory_equal(v->model.data, "beside", 6);
     assert_string_equal(v->chat_template, "D");
     tn_model_file_close(file);
     tn_hf_test_deinit(&t);

@@ -144,6 +144,36 @@ static void pretokenizer_goes_on_after_empty_matches(void **state)
     tn_pretokenizer_destroy(p);
 }
 
+/* A name whose patterns have another name too is found by the first of them. */
+static void pretokenizers_are_found_by_their_patterns(void **state)
+{
+    (void)state;
+    const char *const names[][2] = { { "smollm", "smollm" },    { "gpt-2", "gpt-2" },
+                                     { "llama3", "llama-bpe" }, { "stablelm2", "qwen2" },
+                                     { "default", "default" },  { "olmo", "gpt-2" } };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        tn_pretokenizer_spec spec;
+        tn_strbuf regex[4];
+        const char *found = NULL;
+        size_t n = 0;
+        assert_int_equal(tn_pretokenizer_lookup(names[i][0], &spec, NULL), TN_OK);
+        for (; spec.pattern[n]; n++) {
+            regex[n] = TN_STRBUF(1 << 16);
+            tn_pretokenizer_put_regex(spec.pattern[n], &regex[n]);
+        }
+
+        assert_int_equal(tn_pretokenizer_find(regex, n, spec.ignore_merges, &found, NULL), TN_OK);
+        assert_string_equal(found, names[i][1]);
+        assert_int_equal(tn_pretokenizer_find(regex, n, !spec.ignore_merges, &found, NULL), TN_OK);
+        assert_null(found);
+        assert_int_equal(tn_pretokenizer_find(regex, n - 1, spec.ignore_merges, &found, NULL),
+                         TN_OK);
+        assert_null(found);
+        for (size_t k = 0; k < n; k++)
+            tn_strbuf_deinit(&regex[k]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +184,7 @@ int main(void)
         cmocka_unit_test(pretokenizer_interprets_what_compiled_code_has_no_stack_for),
         cmocka_unit_test(pretokenizer_refuses_bad_patterns),
         cmocka_unit_test(pretokenizer_goes_on_after_empty_matches),
+        cmocka_unit_test(pretokenizers_are_found_by_their_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tokenize_source json|model FILE: a tokenizer.json or tokenizer.model without a model around it,
- * for the tests that hold it against Python's packages. Stdin has records: a byte of flags
+ * tokenize_source json|model|file FILE: a tokenizer.json or tokenizer.model without a model around
+ * it, or that of a model file, for the tests that hold it against Python's packages. Stdin has records: a byte of flags
  * (TN_ENCODE_*; 4: the ids of `n` are decoded as they are), 4 bytes of length, little-endian, and
  * the bytes of a text (with 4: int32 ids). Stdout has a line for each: ids with blanks between, a
  * tab, the decoded bytes without control tokens in hexadecimal, a tab, and with them. A stream that
@@ -9,6 +9,7 @@
  */
 #include "core/base/alloc.h"
 #include "model/formats/file_map.h"
+#include "model/formats/model_file.h"
 #include "model/text/token_stream.h"
 #include "model/text/utf8.h"
 
@@ -43,6 +44,15 @@ static tn_tokenizer *open_source(const char *kind, const char *path, char **byte
                        .add_space_prefix = -1,
                        .source = { *bytes, n } };
     check(tn_tokenizer_create(&vocab, &t, &err), &err);
+    return t;
+}
+
+static tn_tokenizer *open_file(const char *path, tn_model_file **file)
+{
+    tn_error err = { 0 };
+    tn_tokenizer *t = NULL;
+    check(tn_model_file_open(path, file, &err), &err);
+    check(tn_tokenizer_create(tn_model_file_vocab(*file), &t, &err), &err);
     return t;
 }
 
@@ -116,7 +126,9 @@ int main(int argc, char **argv)
     unsigned char head[5];
     if (argc != 3)
         return 2;
-    tn_tokenizer *t = open_source(argv[1], argv[2], &source);
+    tn_model_file *file = NULL;
+    tn_tokenizer *t = strcmp(argv[1], "file") == 0 ? open_file(argv[2], &file)
+                                                   : open_source(argv[1], argv[2], &source);
     while (fread(head, 1, sizeof(head), stdin) == sizeof(head)) {
         size_t n = head[1] | (size_t)head[2] << 8 | (size_t)head[3] << 16 | (size_t)head[4] << 24;
         char *text = n <= MAX_RECORD ? tn_alloc(n + 1) : NULL;
@@ -126,6 +138,7 @@ int main(int argc, char **argv)
         tn_free(text);
     }
     tn_tokenizer_destroy(t);
+    tn_model_file_close(file);
     tn_free(source);
     return 0;
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Largest side of a matrix: these are tiny models. */
-enum { MAX_SIDE = 1 << 16, MAX_LAYERS = 64, MAX_SHARDS = 16, MAX_NAME = 48 };
+enum { MAX_SIDE = 1 << 16, MAX_LAYERS = 128, MAX_SHARDS = 16, MAX_NAME = 48 };
 
 uint64_t tn_test_random(uint64_t *state)
 {

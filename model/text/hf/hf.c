@@ -75,9 +75,8 @@ static tn_status read_all(tn_hf *hf, const json_t *root, const tn_vocab *source,
     return st;
 }
 
-tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **out, tn_error *err)
+tn_status tn_hf_parse(const tn_vocab *source, json_t **out, tn_error *err)
 {
-    json_t *root = NULL;
     *out = NULL;
     if (source->source.n > MAX_JSON_BYTES)
         return tn_fail(err, TN_INVALID, "tokenizer.json has %zu bytes, at most %u are allowed",
@@ -85,11 +84,18 @@ tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **ou
     const size_t n = source->source.n;
     const tn_json_limits limits = { .max_values = SPARE_VALUES + n / BYTES_PER_VALUE,
                                     .max_text_bytes = n };
-    tn_status st = tn_json_parse(source->source.data, n, &limits, false, &root, err);
-    if (st)
-        return tn_error_wrap(err, st, "tokenizer.json");
+    const tn_status st = tn_json_parse(source->source.data, n, &limits, false, out, err);
+    return st ? tn_error_wrap(err, st, "tokenizer.json") : TN_OK;
+}
+
+tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **out, tn_error *err)
+{
+    json_t *root = NULL;
+    *out = NULL;
+    TN_TRY(tn_hf_parse(source, &root, err));
     tn_hf *hf = tn_alloc_array(1, sizeof(*hf));
-    st = hf ? read_all(hf, root, source, index, err) : tn_fail_memory(err, "the tokenizer");
+    tn_status st =
+        hf ? read_all(hf, root, source, index, err) : tn_fail_memory(err, "the tokenizer");
     json_decref(root);
     if (st)
         tn_hf_destroy(hf);

@@ -11,6 +11,9 @@
 
 typedef struct tn_hf tn_hf;
 
+/** The JSON of a source of kind HF_JSON. *out: json_decref. */
+tn_status tn_hf_parse(const tn_vocab *source, json_t **out, tn_error *err) TN_MUST_USE;
+
 /** source: kind HF_JSON, needed during the call only, but for chat_template and stop. *index is
  * filled, with the vocabulary that was read; the caller deinits it. */
 tn_status tn_hf_create(const tn_vocab *source, tn_vocab_index *index, tn_hf **out,

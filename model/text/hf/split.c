@@ -14,6 +14,8 @@ static void compile_regex(tn_json_reader *part, tn_text regex, tn_pattern_option
     tn_strbuf translated = TN_STRBUF(16 << 20);
     options.multiline = true;
     tn_status st = tn_hf_regex_translate(regex.data, regex.n, &translated, &err);
+    if (translated.failed)
+        st = tn_fail_memory(&err, "a regular expression");
     if (!st)
         st = tn_pattern_create(tn_strbuf_text(&translated), translated.len, &options, out, &err);
     tn_hf_fail_inner(part, st == TN_INVALID ? TN_UNSUPPORTED : st, &err);

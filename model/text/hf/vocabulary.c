@@ -286,8 +286,7 @@ int32_t tn_hf_find_token(const tn_hf_vocabulary *v, const tn_vocab_index *index,
 
 /* ---- merges ---- */
 
-/* "left right" or ["left", "right"]. */
-static bool merge_texts(const json_t *value, tn_text *left, tn_text *right)
+bool tn_hf_merge_texts(const json_t *value, tn_text *left, tn_text *right)
 {
     if (json_is_array(value) && json_array_size(value) == 2) {
         const json_t *a = json_array_get(value, 0), *b = json_array_get(value, 1);
@@ -308,7 +307,7 @@ static tn_status put_merge(tn_hf_vocabulary *v, const json_t *value, size_t rank
 {
     char both[2 * MAX_TOKEN_BYTES];
     tn_text left, right;
-    if (!merge_texts(value, &left, &right))
+    if (!tn_hf_merge_texts(value, &left, &right))
         return tn_fail(err, TN_INVALID,
                        MODEL ": merges[%zu] must be two texts, \"a b\" or [\"a\", \"b\"]", rank);
     if (left.n > MAX_TOKEN_BYTES || right.n > MAX_TOKEN_BYTES)

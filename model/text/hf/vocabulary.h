@@ -30,6 +30,8 @@ void tn_hf_vocabulary_deinit(tn_hf_vocabulary *v);
 /** Id of a text that is a token of the model, or -1. index: of v->vocab. */
 int32_t tn_hf_find_token(const tn_hf_vocabulary *v, const tn_vocab_index *index, const char *text,
                          size_t n);
+/** The two texts of a merge, "left right" or ["left", "right"]; false when it is none. */
+bool tn_hf_merge_texts(const json_t *value, tn_text *left, tn_text *right);
 /** The merges of the file. index: of v->vocab. */
 tn_status tn_hf_vocabulary_read_merges(tn_hf_vocabulary *v, const json_t *root,
                                        const tn_vocab_index *index, tn_error *err) TN_MUST_USE;
