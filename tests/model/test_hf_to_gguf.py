@@ -92,8 +92,18 @@ def test_auto_keeps_the_types_of_the_directory(tmp_path):
     assert found["blk.1.attn_k.bias"].dtype == numpy.float32
 
 
-def test_internlm_without_scaling_is_a_llama_with_biases(tmp_path):
-    config = {**models.CONFIGS["internlm"], "rotary": {"base": 5000, "type": "origin"}}
+@pytest.mark.parametrize("name, changes, arch", [("internlm", {"rotary": {"base": 5000, "type": "origin"}}, "llama"),
+                                                 ("internlm2", {"rope_scaling": None}, "internlm2"),
+                                                 ("internlm2", {"rope_scaling": None, "num_key_value_heads": 1}, "internlm2")])
+def test_internlm_without_scaling_has_the_logits_of_the_directory(tmp_path, name, changes, arch):
+    config = {**models.CONFIGS[name], **changes}
     tenon("convert", checkpoint.make(tmp_path / "hf", config), tmp_path / "m.gguf")
     assert_near(run(tmp_path / "m.gguf", models.ids(config)), run(tmp_path / "hf", models.ids(config)), 1e-6)
-    assert fields(tmp_path / "m.gguf")["general.architecture"] == "llama"
+    assert fields(tmp_path / "m.gguf")["general.architecture"] == arch
+
+
+def test_a_model_without_a_tokenizer_has_none_in_gguf(tmp_path):
+    tenon("convert", checkpoint.make(tmp_path / "hf", models.CONFIGS["qwen3"]), tmp_path / "m.gguf")
+    told = json.loads(tenon("inspect", tmp_path / "m.gguf", "--json"))["tokenizer"]
+    assert (told["tokens"], told["pre"], told["usable"]) == (0, "", False)
+    assert fields(tmp_path / "m.gguf")["tokenizer.ggml.model"] == "none"
