@@ -90,6 +90,11 @@ typedef struct tn_profile_generate {
     size_t n_stop;
 } tn_profile_generate;
 
+typedef struct tn_profile_cache {
+    bool enabled;
+    tn_profile_size limit; /* a share counts what the cache's file system has free */
+} tn_profile_cache;
+
 typedef struct tn_profile_server {
     const char *host;
     int32_t port;
@@ -110,8 +115,9 @@ typedef struct tn_profile {
     tn_profile_batch batch;
     tn_profile_context context;
     tn_profile_generate generate;
-    int32_t threads;     /* 0 = auto */
-    int32_t activations; /* TN_PROFILE_ACTIVATIONS_* */
+    int32_t threads;        /* 0 = auto */
+    int32_t activations;    /* TN_PROFILE_ACTIVATIONS_* */
+    tn_profile_cache cache; /* of packed weights, on disk */
     tn_profile_server server;
     const char *check_against;       /* plugin name, or resolved path of a profile */
     int32_t debug_max_layers;        /* 0 = all */

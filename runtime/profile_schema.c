@@ -294,6 +294,23 @@ const tn_profile_key tn_profile_keys[] = {
       .help = "type of the values between nodes on a device; auto is the device's own; the host "
               "always uses f32" },
 
+    { .path = "cache",
+      .type = TN_KEY_SECTION,
+      .help = "Packed weights on disk, so that the next start is immediate." },
+    { .path = "cache.enabled",
+      .type = TN_KEY_BOOL,
+      .offset = AT(cache.enabled),
+      .fallback = "true",
+      .help = "map the packed weights of an earlier start, or keep those of this one" },
+    { .path = "cache.limit",
+      .type = TN_KEY_SIZE,
+      .offset = AT(cache.limit),
+      .word = "auto",
+      .fallback = "auto",
+      .help =
+          "what the directory may hold in all; the least recently used go first; auto is 25% of "
+          "what the disk has free" },
+
     { .path = "server", .type = TN_KEY_SECTION, .help = "`tenon serve`." },
     { .path = "server.host",
       .type = TN_KEY_TEXT,

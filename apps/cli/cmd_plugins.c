@@ -62,7 +62,7 @@ static tn_status open_directory(tn_setup *s, const tn_cli_options *o, tn_arena *
 
 static tn_status open_profile(tn_setup *s, const tn_cli_options *o, tn_error *err)
 {
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
     const tn_profile_options options = {

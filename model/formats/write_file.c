@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,9 +111,9 @@ tn_status tn_file_writer_put(tn_file_writer *w, const void *data, size_t n, tn_e
     return TN_OK;
 }
 
-tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
+static tn_status finish(tn_file_writer *w, bool sync, tn_error *err)
 {
-    int reason = w->temporary && fsync(w->fd) != 0 ? errno : 0;
+    int reason = sync && w->temporary && fsync(w->fd) != 0 ? errno : 0;
     if (close(w->fd) != 0 && !reason)
         reason = errno;
     w->fd = -1;
@@ -120,11 +121,21 @@ tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
         reason = errno;
     if (reason)
         return fail(w, TN_INTERNAL, reason, err);
-    if (w->temporary)
+    if (sync && w->temporary)
         tn_sync_directory_of(w->target);
     tn_free(w->temporary);
     w->temporary = NULL;
     return TN_OK;
+}
+
+tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
+{
+    return finish(w, true, err);
+}
+
+tn_status tn_file_writer_publish(tn_file_writer *w, tn_error *err)
+{
+    return finish(w, false, err);
 }
 
 void tn_file_writer_abort(tn_file_writer *w)
