@@ -14,6 +14,7 @@ static const char *const block_tokens[] = { "16", "32", "64", "128", NULL };
 /* The index of a name is its TN_ROPE_SCALING_* (TN_PROFILE_ROPE_MODEL) value. */
 static const char *const rope_types[] = { "none",   "linear",   "dynamic", "yarn",
                                           "llama3", "longrope", "model",   NULL };
+static const char *const affinities[] = { "none", "cores", NULL };
 static const char *const activations[] = { "auto", "f16", "bf16", NULL };
 
 static_assert(TN_ROPE_SCALING_NONE == 0 && TN_ROPE_SCALING_LINEAR == 1 &&
@@ -285,7 +286,15 @@ const tn_profile_key tn_profile_keys[] = {
       .max = 1024,
       .word = "auto",
       .fallback = "auto",
-      .help = "threads of the host; auto is one for each physical core" },
+      .help = "threads of the host; auto is one for each physical core that the process may use, "
+              "and no more than its cgroup's share of time pays for" },
+    { .path = "affinity",
+      .type = TN_KEY_ENUM,
+      .offset = AT(affinity),
+      .allowed = affinities,
+      .fallback = "none",
+      .help = "cores keeps each thread on a core of its own, for a machine without other work; "
+              "with none the system may move them" },
     { .path = "activations",
       .type = TN_KEY_ENUM,
       .offset = AT(activations),
