@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct tn_file_writer {
@@ -45,9 +46,12 @@ static tn_status fail(const tn_file_writer *w, tn_status status, int reason, tn_
 static char *temporary_name(const char *target)
 {
     static atomic_uint serial; /* two writers of one process never share a temporary name */
+    struct timespec now;       /* nor do two of containers, where every process may be number 1 */
     tn_strbuf name = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&name, "%s.%ld.%u.tmp", target, (long)getpid(),
-                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed));
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    tn_strbuf_printf(&name, "%s.%ld.%u.%lx%lx.tmp", target, (long)getpid(),
+                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed),
+                     (unsigned long)now.tv_sec, (unsigned long)now.tv_nsec);
     char *text = tn_strbuf_take(&name);
     tn_strbuf_deinit(&name);
     return text;

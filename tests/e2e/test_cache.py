@@ -109,6 +109,16 @@ def test_a_list_of_files_that_are_none_shows_nothing_of_them(tenon, home):
     assert sorted(p.name for p in home.iterdir()) == ["dir.pack", "other"]
 
 
+def test_weights_of_a_device_come_from_the_cache_too(tenon, larger, home):
+    """simdev: addresses that the host cannot read."""
+    sim = ("run", "--ids", "1,2,3", "-n", "8", "--greedy", "--ignore-eos", "--model", larger, "--set", "device=simdev", "--set",
+           f"plugins=[{{name: simdev, path: {BUILD / 'tests/plugins/simdev.so'}}}]")
+    want = tenon.json(*sim, "--no-cache")["ids"]
+    assert tenon.json(*sim)["ids"] == want and len(packs(home)) == 1
+    assert how_loaded(tenon, *sim) == "cache"
+    assert tenon.json(*sim)["ids"] == want
+
+
 # ---- keys ----
 
 def test_another_model_plugin_format_or_graph_is_another_file(tenon, tiny, make_model, home):
