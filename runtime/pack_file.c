@@ -4,6 +4,7 @@
 
 #include "core/base/alloc.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "model/formats/file_map.h"
 #include "model/formats/map_guard.h"
 #include "model/formats/write_file.h"
@@ -12,6 +13,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@ enum {
     DATA_ALIGNMENT = 4096,
     MAX_KEY_BYTES = 1 << 26,
     MAX_DESCRIBED_BYTES = 1 << 16,
+    MAX_LINE = 4096,
+    MIN_COPIED_BYTES = 16 << 20, /* less is translated by the second level of a current TLB */
 };
 
 /* The last byte is the version of this layout. */
@@ -80,6 +84,7 @@ struct tn_pack_file {
     tn_file_map map;
     tn_map_guard *guard;
     const void **blob; /* [n_blobs] */
+    uint8_t *copy;     /* of the whole file, or NULL: the mapping is used */
     const tn_pack_spec *spec;
     atomic_bool is_damaged; /* relaxed: the team's end of job orders it before its reader */
 };
@@ -95,6 +100,13 @@ static void check_blobs(void *arg, int64_t i0, int64_t i1, int32_t worker)
         if (tn_hash64(f->blob[i], (size_t)f->spec->blob_bytes[i], 0) != want)
             atomic_store_explicit(&f->is_damaged, true, memory_order_relaxed);
     }
+}
+
+static void close_map(tn_pack_file *f)
+{
+    tn_map_guard_remove(f->guard);
+    f->guard = NULL;
+    tn_file_map_close(&f->map);
 }
 
 static tn_status check_content(tn_pack_file *f, tn_team *team, tn_error *err)
@@ -118,6 +130,8 @@ static tn_status check_content(tn_pack_file *f, tn_team *team, tn_error *err)
     return TN_OK;
 }
 
+/* ---- huge pages ---- */
+
 /* Where the file system has huge pages, fewer translations are looked up; elsewhere nothing. */
 static void want_huge_pages(const tn_file_map *map)
 {
@@ -128,6 +142,69 @@ static void want_huge_pages(const tn_file_map *map)
 #endif
     (void)madvise(data, map->size, MADV_WILLNEED);
 }
+
+/* The rest of the first line of a file that begins so, as a number; -1: there is none. */
+static long number_after(FILE *f, const char *begin, char line[MAX_LINE])
+{
+    const size_t n = strlen(begin);
+    while (fgets(line, MAX_LINE, f))
+        if (strncmp(line, begin, n) == 0)
+            return strtol(line + n, NULL, 10);
+    return -1;
+}
+
+/* Are huge pages of the file mapped? Its pages have all been touched. proc_pid_smaps(5): a line
+ * "begin-end ..." in hex, then the mapping's fields; FilePmdMapped in KiB. */
+static bool has_huge_pages(const tn_file_map *map)
+{
+    char begin[32], line[MAX_LINE];
+    long kib = -1;
+    FILE *f = fopen("/proc/self/smaps", "re");
+    if (!f)
+        return true; /* not known: nothing is done */
+    (void)snprintf(begin, sizeof begin, "%jx-", (uintmax_t)(uintptr_t)map->data);
+    if (number_after(f, begin, line) >= 0)
+        kib = number_after(f, "FilePmdMapped:", line);
+    (void)fclose(f);
+    return kib != 0;
+}
+
+static bool system_has_huge_pages(void)
+{
+    char line[128] = "";
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+    const bool is_read = f && fgets(line, sizeof line, f);
+    if (f)
+        (void)fclose(f);
+    return is_read && !strstr(line, "[never]");
+}
+
+static void copy_blobs(void *arg, int64_t i0, int64_t i1, int32_t worker)
+{
+    tn_pack_file *f = arg;
+    (void)worker;
+    for (int64_t i = i0; i < i1; i++) {
+        const size_t at = (size_t)place_of(f->spec, (int32_t)i), n = (size_t)f->spec->blob_bytes[i];
+        memcpy(f->copy + at, f->map.data + at, n);
+        tn_file_map_drop(&f->map, at, n); /* so that there are never two of all in memory */
+        f->blob[i] = f->copy + at;
+    }
+}
+
+/* Lack of memory only means that the mapping is used. */
+static void copy_to_huge_pages(tn_pack_file *f, tn_team *team)
+{
+    if (f->map.size < MIN_COPIED_BYTES || has_huge_pages(&f->map) || !system_has_huge_pages())
+        return;
+    f->copy = tn_pages_alloc(f->map.size);
+    if (!f->copy)
+        return;
+    tn_pages_prefer_huge(f->copy, f->map.size);
+    tn_team_for(team, f->spec->n_blobs, copy_blobs, f);
+    tn_log(TN_LOG_INFO, "cache", "copied to huge pages, which %s has none of", f->path);
+}
+
+/* ---- open ---- */
 
 static tn_status open_file(tn_pack_file *f, const char *path, tn_team *team, tn_error *err)
 {
@@ -140,7 +217,11 @@ static tn_status open_file(tn_pack_file *f, const char *path, tn_team *team, tn_
     TN_TRY(tn_map_guard_add(&f->map, &f->guard, err));
     want_huge_pages(&f->map);
     TN_TRY(check_content(f, team, err));
-    return tn_pack_file_check(f, err);
+    copy_to_huge_pages(f, team);
+    TN_TRY(tn_pack_file_check(f, err));
+    if (f->copy)
+        close_map(f);
+    return TN_OK;
 }
 
 tn_status tn_pack_file_open(const char *path, const tn_pack_spec *spec, tn_team *team,
@@ -165,8 +246,9 @@ void tn_pack_file_close(tn_pack_file *f)
 {
     if (!f)
         return;
-    tn_map_guard_remove(f->guard);
-    tn_file_map_close(&f->map);
+    if (f->copy)
+        tn_pages_release(f->copy, (size_t)tn_pack_file_bytes(f->spec));
+    close_map(f);
     tn_free(f->blob);
     tn_free(f->path);
     tn_free(f);

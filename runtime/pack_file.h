@@ -7,6 +7,8 @@
  * The key is the text of all that decides the bytes, and gives the number of blobs and their sizes,
  * so a reader knows the place of everything before it opens the file: there is nothing to parse,
  * only to compare. Numbers have the machine's byte order, as the blobs have.
+ * A file system without huge pages would make the kernels wait for address translation: from there
+ * large files are copied to memory that has them.
  * Thread: immutable after open; a writer is one thread's.
  */
 #ifndef TN_RUNTIME_PACK_FILE_H

@@ -21,7 +21,9 @@ struct tn_weight_store {
     const tn_binding *binding;
     blob *blob;
     int32_t n_blobs;
-    int32_t *blob_of; /* [n_nodes] or -1 */
+    int32_t *blob_of;       /* [n_nodes] or -1 */
+    tn_domain_memory pages; /* of all that is packed on the host, so that huge pages fit */
+    uint64_t used_bytes;
     uint64_t bytes;
 };
 
@@ -320,6 +322,36 @@ static tn_status upload(packer *p, blob *b, const void *bytes, tn_error *err)
     return device->domain->stream_wait(device->self, stream, err);
 }
 
+static uint64_t aligned_bytes(const tn_bound_node *node)
+{
+    return (node->plan.weight_bytes + 255) / 256 * 256;
+}
+
+/* Zeroed host memory for a blob, of one piece that is as large as all of them: what is not touched
+ * costs nothing. */
+static tn_status take_pages(packer *p, blob *b, tn_error *err)
+{
+    tn_weight_store *s = p->store;
+    const tn_bound_node *node = &s->binding->node[b->node];
+    if (s->pages.bytes == 0) {
+        uint64_t bytes = 0;
+        for (int32_t i = 0; i < s->n_blobs; i++) {
+            const tn_bound_node *other = &s->binding->node[s->blob[i].node];
+            if (other->domain == node->domain) /* what is too large is refused by alloc */
+                bytes = bytes + other->plan.weight_bytes < SIZE_MAX / 4
+                            ? bytes + aligned_bytes(other)
+                            : SIZE_MAX;
+        }
+        TN_TRY(tn_domain_memory_alloc(&s->binding->device[node->domain], NULL, bytes,
+                                      "the packed weights", &s->pages, err));
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): host memory, by its address
+        tn_pages_prefer_huge((void *)(uintptr_t)s->pages.addr, (size_t)bytes);
+    }
+    b->memory = (tn_domain_memory){ .addr = s->pages.addr + s->used_bytes };
+    s->used_bytes += aligned_bytes(node);
+    return TN_OK;
+}
+
 static tn_status fill_blob(packer *p, blob *b, tn_error *err)
 {
     const tn_bound_node *node = &p->store->binding->node[b->node];
@@ -338,7 +370,10 @@ static tn_status fill_blob(packer *p, blob *b, tn_error *err)
         b->memory = (tn_domain_memory){ .addr = (uint64_t)(uintptr_t)kept };
         return TN_OK;
     }
-    TN_TRY(tn_domain_memory_alloc(device, s->stream, bytes, node->node.path, &b->memory, err));
+    if (is_host)
+        TN_TRY(take_pages(p, b, err));
+    else
+        TN_TRY(tn_domain_memory_alloc(device, s->stream, bytes, node->node.path, &b->memory, err));
     if (kept)
         return upload(p, b, kept, err);
     // NOLINTNEXTLINE(performance-no-int-to-ptr): host memory, by its address
@@ -450,6 +485,7 @@ void tn_weight_store_destroy(tn_weight_store *store)
         return;
     for (int32_t b = 0; b < store->n_blobs; b++)
         tn_domain_memory_release(&store->blob[b].memory);
+    tn_domain_memory_release(&store->pages);
     tn_free(store->blob);
     tn_free(store->blob_of);
     tn_free(store);

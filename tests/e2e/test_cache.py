@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -117,6 +118,23 @@ def test_weights_of_a_device_come_from_the_cache_too(tenon, larger, home):
     assert tenon.json(*sim)["ids"] == want and len(packs(home)) == 1
     assert how_loaded(tenon, *sim) == "cache"
     assert tenon.json(*sim)["ids"] == want
+
+
+@pytest.mark.parametrize("place", ["disk", "memory"])
+def test_large_weights_have_huge_pages_whatever_the_file_system(tenon, make_model, home, tmp_path, place):
+    """On tmpfs they are copied to memory with huge pages, unless it has some, or the system has none at all."""
+    model = make_model("--seed", "4", "--layers", "6", "--dim", "768", "--ffn", "3072", "--heads", "12", "--head-dim", "64",
+                       "--type", "Q4_1")
+    thp = pathlib.Path("/sys/kernel/mm/transparent_hugepage")
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if place == "memory" else tmp_path) as name:
+        env = {"XDG_CACHE_HOME": name}
+        want = tenon.json(*RUN, "--model", model, env=env)["ids"]
+        assert sum(f.stat().st_size for f in pathlib.Path(name).glob("tenon/*.pack")) > 16 << 20
+        second = tenon(*RUN, "--model", model, "--json", "--verbose", env=env)
+        assert b"weights taken from the cache" in second.stderr and f'"ids": {want}'.encode() in second.stdout
+        if place == "memory":
+            on = "[never]" not in (thp / "enabled").read_text() and "[never]" in (thp / "shmem_enabled").read_text()
+            assert (b"copied to huge pages" in second.stderr) == on
 
 
 # ---- keys ----

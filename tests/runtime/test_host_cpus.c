@@ -56,7 +56,7 @@ static tn_host_cpus read_cpus(int n, uint32_t without)
     uint8_t allowed[TN_HOST_MAX_CPUS] = { 0 };
     tn_host_cpus cpus;
     for (int i = 0; i < n; i++)
-        allowed[i] = !(without >> i & 1);
+        allowed[i] = i >= 32 || !(without >> i & 1);
     tn_host_cpus_read(root, allowed, &cpus);
     return cpus;
 }
