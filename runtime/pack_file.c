@@ -137,9 +137,7 @@ static void want_huge_pages(const tn_file_map *map)
 {
     void *data;
     memcpy(&data, &map->data, sizeof data); /* madvise writes nothing */
-#ifdef MADV_HUGEPAGE
     (void)madvise(data, map->size, MADV_HUGEPAGE);
-#endif
     (void)madvise(data, map->size, MADV_WILLNEED);
 }
 

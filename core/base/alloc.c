@@ -138,9 +138,5 @@ void tn_pages_release(void *pages, size_t n)
 
 void tn_pages_prefer_huge(void *pages, size_t n)
 {
-#ifdef MADV_HUGEPAGE
     (void)madvise(pages, n, MADV_HUGEPAGE);
-#else
-    (void)pages, (void)n;
-#endif
 }

@@ -337,10 +337,12 @@ static tn_status take_pages(packer *p, blob *b, tn_error *err)
         uint64_t bytes = 0;
         for (int32_t i = 0; i < s->n_blobs; i++) {
             const tn_bound_node *other = &s->binding->node[s->blob[i].node];
-            if (other->domain == node->domain) /* what is too large is refused by alloc */
-                bytes = bytes + other->plan.weight_bytes < SIZE_MAX / 4
-                            ? bytes + aligned_bytes(other)
-                            : SIZE_MAX;
+            if (other->domain != node->domain)
+                continue;
+            if (other->plan.weight_bytes > SIZE_MAX / 4 || bytes > SIZE_MAX / 4)
+                return tn_fail(err, TN_NO_MEMORY, "%s: the packed weights are too large",
+                               other->node.path);
+            bytes += aligned_bytes(other);
         }
         TN_TRY(tn_domain_memory_alloc(&s->binding->device[node->domain], NULL, bytes,
                                       "the packed weights", &s->pages, err));

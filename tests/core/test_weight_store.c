@@ -303,6 +303,48 @@ static void equal_tensors_and_layouts_share_one_blob(void **state)
     }
 }
 
+static void blobs_are_aligned_apart_and_zeroed(void **state)
+{
+    hand_made h;
+    tn_weight_store *store = NULL;
+    tn_error err = { 0 };
+
+    (void)state;
+    open_hand_made(&h, "keep.2");
+    assert_int_equal(
+        create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+        TN_OK);
+    const uint64_t first = tn_weight_store_address(store, 0);
+    const uint64_t second = tn_weight_store_address(store, 1);
+    assert_int_equal(first % 256, 0);
+    assert_int_equal(second % 256, 0);
+    assert_true(second >= first + 8000 || first >= second + 8000);
+    assert_memory_equal((const void *)(uintptr_t)first, (const void *)(uintptr_t)second, 8000);
+    tn_weight_store_destroy(store);
+    close_hand_made(&h);
+}
+
+static void senseless_sizes_are_refused(void **state)
+{
+    static const uint64_t sizes[] = { UINT64_MAX,         UINT64_MAX - 255, UINT64_MAX / 2,
+                                      UINT64_MAX / 4 + 1, SIZE_MAX / 4,     (uint64_t)1 << 60 };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        hand_made h;
+        tn_weight_store *store = NULL;
+        tn_error err = { 0 };
+
+        open_hand_made(&h, "keep.2");
+        h.node[i % 2].plan.weight_bytes = sizes[i / 2];
+        assert_int_equal(
+            create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+            TN_NO_MEMORY);
+        assert_null(store);
+        assert_non_null(strstr(err.text, "the packed weights"));
+        close_hand_made(&h);
+    }
+}
+
 static void a_tied_head_shares_the_table_of_embed(void **state)
 {
     tn_rig rig;
@@ -524,6 +566,8 @@ int main(void)
         cmocka_unit_test(unpacked_blobs_give_the_values_of_the_file),
         cmocka_unit_test(parts_come_in_row_ranges_with_their_bias),
         cmocka_unit_test(equal_tensors_and_layouts_share_one_blob),
+        cmocka_unit_test(blobs_are_aligned_apart_and_zeroed),
+        cmocka_unit_test(senseless_sizes_are_refused),
         cmocka_unit_test(a_tied_head_shares_the_table_of_embed),
         cmocka_unit_test(what_a_cache_has_is_used_in_place_and_nothing_is_read),
         cmocka_unit_test(each_tensor_is_dropped_once_after_its_last_use),
