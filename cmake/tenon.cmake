@@ -96,7 +96,8 @@ function(tenon_test name)
         list(APPEND arg_LABEL tsan)
         add_dependencies(tsan_tests ${name})
     endif()
-    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
+    set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
+        ENVIRONMENT TENON_CACHE_LIMIT=0) # the user's own packed weights are none of a test's business
 endfunction()
 
 # tenon_pytest(NAME file.py [LABEL e2e] [TIMEOUT s] [ARGS of pytest...]): a pytest file under ctest, in the .venv of
@@ -112,7 +113,7 @@ function(tenon_pytest name file)
     add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python -m pytest -q -rs -p no:cacheprovider
         ${arg_ARGS} ${CMAKE_CURRENT_SOURCE_DIR}/${file})
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT}
-        ENVIRONMENT "TENON_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+        ENVIRONMENT "TENON_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/test-cache")
 endfunction()
 
 # tenon_fuzz(NAME sources... DEPS targets... [ARGS of libFuzzer...]): a libFuzzer target, built with TENON_FUZZ only. The test

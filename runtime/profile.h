@@ -23,6 +23,7 @@
 /* Values of tn_profile_rope.type: TN_ROPE_SCALING_* or this, "as the model file says". */
 enum { TN_PROFILE_ROPE_MODEL = TN_ROPE_SCALING_LONGROPE + 1 };
 enum { TN_PROFILE_ACTIVATIONS_AUTO = 0, TN_PROFILE_ACTIVATIONS_F16, TN_PROFILE_ACTIVATIONS_BF16 };
+enum { TN_PROFILE_AFFINITY_NONE = 0, TN_PROFILE_AFFINITY_CORES };
 enum { TN_PROFILE_MEMORY_AUTO = 0, TN_PROFILE_MEMORY_PERCENT, TN_PROFILE_MEMORY_BYTES };
 
 typedef struct tn_profile_plugin {
@@ -90,6 +91,11 @@ typedef struct tn_profile_generate {
     size_t n_stop;
 } tn_profile_generate;
 
+typedef struct tn_profile_cache {
+    bool enabled;
+    tn_profile_size limit; /* a share counts what the cache's file system has free */
+} tn_profile_cache;
+
 typedef struct tn_profile_server {
     const char *host;
     int32_t port;
@@ -110,8 +116,10 @@ typedef struct tn_profile {
     tn_profile_batch batch;
     tn_profile_context context;
     tn_profile_generate generate;
-    int32_t threads;     /* 0 = auto */
-    int32_t activations; /* TN_PROFILE_ACTIVATIONS_* */
+    int32_t threads;        /* 0 = auto */
+    int32_t affinity;       /* TN_PROFILE_AFFINITY_* */
+    int32_t activations;    /* TN_PROFILE_ACTIVATIONS_* */
+    tn_profile_cache cache; /* of packed weights, on disk */
     tn_profile_server server;
     const char *check_against;       /* plugin name, or resolved path of a profile */
     int32_t debug_max_layers;        /* 0 = all */

@@ -14,6 +14,7 @@ static const char *const block_tokens[] = { "16", "32", "64", "128", NULL };
 /* The index of a name is its TN_ROPE_SCALING_* (TN_PROFILE_ROPE_MODEL) value. */
 static const char *const rope_types[] = { "none",   "linear",   "dynamic", "yarn",
                                           "llama3", "longrope", "model",   NULL };
+static const char *const affinities[] = { "none", "cores", NULL };
 static const char *const activations[] = { "auto", "f16", "bf16", NULL };
 
 static_assert(TN_ROPE_SCALING_NONE == 0 && TN_ROPE_SCALING_LINEAR == 1 &&
@@ -285,7 +286,15 @@ const tn_profile_key tn_profile_keys[] = {
       .max = 1024,
       .word = "auto",
       .fallback = "auto",
-      .help = "threads of the host; auto is one for each physical core" },
+      .help = "threads of the host; auto is one for each physical core that the process may use, "
+              "and no more than its cgroup's share of time pays for" },
+    { .path = "affinity",
+      .type = TN_KEY_ENUM,
+      .offset = AT(affinity),
+      .allowed = affinities,
+      .fallback = "none",
+      .help = "cores keeps each thread on a core of its own, for a machine without other work; "
+              "with none the system may move them" },
     { .path = "activations",
       .type = TN_KEY_ENUM,
       .offset = AT(activations),
@@ -293,6 +302,23 @@ const tn_profile_key tn_profile_keys[] = {
       .fallback = "auto",
       .help = "type of the values between nodes on a device; auto is the device's own; the host "
               "always uses f32" },
+
+    { .path = "cache",
+      .type = TN_KEY_SECTION,
+      .help = "Packed weights on disk, so that the next start is immediate." },
+    { .path = "cache.enabled",
+      .type = TN_KEY_BOOL,
+      .offset = AT(cache.enabled),
+      .fallback = "true",
+      .help = "map the packed weights of an earlier start, or keep those of this one" },
+    { .path = "cache.limit",
+      .type = TN_KEY_SIZE,
+      .offset = AT(cache.limit),
+      .word = "auto",
+      .fallback = "auto",
+      .help =
+          "what the directory may hold in all; the least recently used go first; auto is 25% of "
+          "what the disk has free" },
 
     { .path = "server", .type = TN_KEY_SECTION, .help = "`tenon serve`." },
     { .path = "server.host",

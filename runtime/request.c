@@ -135,10 +135,12 @@ static void on_finish(void *ctx, const tn_finish_event *event)
     if (text->failed)
         tn_strbuf_clear(&a->piece);
     flush_text(a, event->sample);
-    const tn_error *error = text->failed ? &a->error : event->error;
+    tn_error lost = { 0 };
+    const bool is_lost = tn_pack_cache_check(a->rt->cache, &lost) != TN_OK;
+    const tn_error *error = is_lost ? &lost : text->failed ? &a->error : event->error;
     const tn_result result = { .size = sizeof result,
                                .sample = event->sample,
-                               .reason = text->failed ? TN_DONE_FAILED : event->reason,
+                               .reason = text->failed || is_lost ? TN_DONE_FAILED : event->reason,
                                .prompt_tokens = event->prompt_tokens,
                                .cached_tokens = event->cached_tokens,
                                .completion_tokens = event->completion_tokens,

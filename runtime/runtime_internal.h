@@ -3,7 +3,7 @@
 #ifndef TN_RUNTIME_RUNTIME_INTERNAL_H
 #define TN_RUNTIME_RUNTIME_INTERNAL_H
 
-#include "runtime/setup.h"
+#include "runtime/pack_cache.h"
 
 #include <pthread.h>
 
@@ -11,6 +11,7 @@ typedef struct tn_active tn_active;
 
 struct tn_runtime {
     tn_setup setup;
+    tn_pack_cache *cache; /* of the packed weights, or NULL */
     tn_engine *engine;
     double load_s;
     /* Requests in flight, so that wait and close know them. The lock guards the list only, and is

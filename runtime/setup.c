@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/graph/rope.h"
 #include "model/arch/arch.h"
+#include "runtime/host_cpus.h"
 #include "runtime/kv_params.h"
 
 #include <limits.h>
@@ -66,7 +67,7 @@ tn_status tn_setup_plugins(tn_setup *s, const char *plugin_dir, tn_error *err)
     const tn_profile *p = s->profile;
     TN_TRY(tn_setup_plugin_dir(s, plugin_dir, err));
     if (!s->team)
-        TN_TRY(tn_team_create(p->threads, &s->team, err));
+        TN_TRY(tn_host_team_create(p->threads, p->affinity, &s->team, err));
     tn_plugin_spec *spec = tn_alloc_array(p->n_plugins, sizeof *spec);
     tn_status status = spec ? open_set(s, spec, err) : tn_fail_memory(err, "the plugin list");
     tn_free(spec);

@@ -6,6 +6,7 @@
 #include "apps/cli/progress.h"
 #include "core/base/alloc.h"
 #include "model/formats/write_file.h"
+#include "runtime/host_cpus.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -169,7 +170,7 @@ static tn_status measure_roof(session *s, int32_t threads, tn_roofline *out, tn_
             return TN_OK;
         }
     }
-    TN_TRY(tn_team_create(threads, &team, err));
+    TN_TRY(tn_host_team_create(threads, TN_PROFILE_AFFINITY_NONE, &team, err));
     const tn_status status = tn_roofline_measure(team, out, err);
     tn_team_destroy(team);
     if (!status)

@@ -42,7 +42,7 @@ static void on_load(void *ctx, uint64_t done, uint64_t total)
 
 tn_status tn_chat_open_runtime(const tn_cli_options *options, tn_runtime **out, tn_error *err)
 {
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     tn_cli_progress load;
     tn_open_args args = tn_cli_open_args(options, sets, thread_set);

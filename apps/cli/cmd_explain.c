@@ -117,7 +117,7 @@ int tn_cmd_explain(const tn_cli_options *o)
 {
     tn_error err = { 0 };
     tn_setup setup;
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     tn_status status = tn_cli_need_model(o, &err);
     if (status)

@@ -4,6 +4,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "core/base/arena.h"
+#include "runtime/host_cpus.h"
 #include "runtime/setup.h"
 
 #include <dirent.h>
@@ -49,7 +50,7 @@ static tn_status open_directory(tn_setup *s, const tn_cli_options *o, tn_arena *
     tn_plugin_spec spec[MAX_PLUGINS];
     int32_t n = 0;
     TN_TRY(tn_setup_plugin_dir(s, o->plugin_dir, err));
-    TN_TRY(tn_team_create(o->threads, &s->team, err));
+    TN_TRY(tn_host_team_create(o->threads, TN_PROFILE_AFFINITY_NONE, &s->team, err));
     TN_TRY(scan(s->plugin_dir, arena, spec, &n, err));
     const tn_plugin_set_args args = { .spec = spec,
                                       .n_specs = n,
@@ -62,7 +63,7 @@ static tn_status open_directory(tn_setup *s, const tn_cli_options *o, tn_arena *
 
 static tn_status open_profile(tn_setup *s, const tn_cli_options *o, tn_error *err)
 {
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
     const tn_profile_options options = {

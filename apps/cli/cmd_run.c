@@ -358,7 +358,7 @@ static void on_load(void *ctx, uint64_t done, uint64_t total)
 
 static tn_status open_runtime(run *r, tn_error *err)
 {
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     tn_open_args args = tn_cli_open_args(r->options, sets, thread_set);
     args.on_load = on_load;

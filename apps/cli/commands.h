@@ -16,6 +16,8 @@ int tn_cmd_explain(const tn_cli_options *options);
 int tn_cmd_check(const tn_cli_options *options);
 int tn_cmd_bench(const tn_cli_options *options);
 int tn_cmd_convert(const tn_cli_options *options);
+int tn_cmd_pack(const tn_cli_options *options);
+int tn_cmd_cache(const tn_cli_options *options);
 int tn_cmd_help(const tn_cli_options *options);
 int tn_cmd_version(const tn_cli_options *options);
 

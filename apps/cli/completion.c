@@ -11,7 +11,7 @@ static const char *value_kind(const char *value)
     static const char *const kinds[][2] = {
         { "FILE", "files" },     { "PATH", "gguf" },         { "[PATH]", "gguf" },
         { "DIR", "dirs" },       { "[PROFILE]...", "yaml" }, { "KEY=VALUE", "keys" },
-        { "[COMMAND]", "help" },
+        { "[COMMAND]", "help" }, { "list|clear", "cache" },
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i][0], value) == 0)
@@ -60,6 +60,7 @@ static const char tail[] =
     "\"$word\") ;;\n"
     "    gguf) mapfile -t COMPREPLY < <(compgen -d -- \"$word\"; compgen -f -X '!*.gguf' -- "
     "\"$word\") ;;\n"
+    "    cache) mapfile -t COMPREPLY < <(compgen -W \"list clear\" -- \"$word\") ;;\n"
     "    help) mapfile -t COMPREPLY < <(compgen -W \"$commands\" -- \"$word\") ;;\n"
     "    keys) mapfile -t COMPREPLY < <(compgen -S = -W \"$keys\" -- \"$word\")\n"
     "      compopt -o nospace 2>/dev/null ;;\n"

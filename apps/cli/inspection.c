@@ -134,7 +134,7 @@ static void list_specials(tn_inspection *in)
 /* A setup binds, but packs and allocates nothing. */
 static tn_status open_profile(tn_inspection *in, const tn_cli_options *o, tn_error *err)
 {
-    const char *sets[TN_CLI_MAX_LIST + 1];
+    const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     tn_open_args args = tn_cli_open_args(o, sets, thread_set);
     if (o->word.n)

@@ -27,6 +27,8 @@ static const example examples[] = {
     { "convert", "tenon convert model.gguf model-hf --dtype f16", "a directory that other programs read" },
     { "convert", "tenon convert model-hf model.gguf --dtype f16", "and a file of a directory" },
     { "convert", "tenon convert model.Q4_0.gguf model-awq --type awq", "an AWQ checkpoint with the same codes" },
+    { "pack", "tenon pack --profile configs/cpu.yaml", "make the next start of this profile immediate" },
+    { "cache", "tenon cache list", "tell which packed weights there are, and how large they are" },
     { "help", "tenon help run --man | man -l -", "read a page of this manual" },
     { "version", "tenon version --json", "for scripts" },
 };
@@ -106,7 +108,13 @@ static void put_common(tn_strbuf *out)
         ".SH ENVIRONMENT\n"
         ".TP\n.B XDG_STATE_HOME\nWhere \\fBtenon chat\\fR keeps the history of the input; "
         "~/.local/state when it is not set.\n"
-        ".TP\n.B HOME\nThe home directory, for the default above and for ~ in \\fBtenon chat\\fR.\n"
+        ".TP\n.B XDG_CACHE_HOME\nPacked weights are kept in its directory tenon; ~/.cache when it "
+        "is "
+        "not set.\n"
+        ".TP\n.B TENON_CACHE_LIMIT\nWhat they may take in all when the profile does not say: auto, "
+        "20% of what is free, 2GiB, or 0 for no cache.\n"
+        ".TP\n.B HOME\nThe home directory, for the defaults above and for ~ in \\fBtenon "
+        "chat\\fR.\n"
         ".TP\n.B TERM\nWhen it is dumb or not set, \\fBtenon chat\\fR does not edit lines.\n"
         ".PP\nA profile may use any other variable, as ${NAME}.\n"
         ".SH FILES\n"
@@ -114,6 +122,7 @@ static void put_common(tn_strbuf *out)
         "\\fB\\-\\-plugin\\-dir\\fR names another.\n"
         ".TP\n.I ../share/tenon/configs\nProfiles to start from.\n"
         ".TP\n.I ../share/doc/tenon/docs/profile.md\nEvery key of a profile.\n"
+        ".TP\n.I ~/.cache/tenon\nPacked weights; \\fBtenon cache\\fR lists and removes them.\n"
         ".TP\n.I ~/.local/state/tenon/chat_history\nWhat was typed in \\fBtenon chat\\fR.\n");
 }
 

@@ -15,6 +15,8 @@
 #include <stdint.h>
 
 enum { TN_CLI_MAX_LIST = 64, TN_CLI_MAX_BIASES = 1024 };
+/* Keys of the profile that options set: --set, --threads, --no-cache. */
+enum { TN_CLI_MAX_SETS = TN_CLI_MAX_LIST + 2 };
 
 typedef struct tn_cli_list {
     const char *item[TN_CLI_MAX_LIST];
@@ -38,6 +40,7 @@ typedef struct tn_cli_options {
     tn_cli_list set;
     int32_t threads; /* 0: not given */
     bool quiet, verbose, json, help;
+    bool no_cache;
     /* run */
     const char *prompt, *file, *ids;
     int32_t max_tokens, min_tokens, top_k, top_logits, logprobs, samples;

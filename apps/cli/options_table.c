@@ -22,6 +22,10 @@ const tn_cli_command tn_cli_commands[] = {
       "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
     { "convert", "SRC DST", 2, 2, "make a Hugging Face directory of a GGUF file, or a GGUF file of a directory",
       tn_cmd_convert },
+    { "pack", "", 0, 0, "pack the weights for a profile ahead, so that its next start is immediate",
+      tn_cmd_pack },
+    { "cache", "list|clear", 1, 1, "list the packed weights on disk, or remove them",
+      tn_cmd_cache },
     { "help", "[COMMAND]", 0, 1, "show help, the man page or the bash completion", tn_cmd_help },
     { "version", "", 0, 0, "print the version", tn_cmd_version },
     { NULL, NULL, 0, 0, NULL, NULL },
@@ -29,7 +33,7 @@ const tn_cli_command tn_cli_commands[] = {
 
 #define FIELD(field)   offsetof(tn_cli_options, field)
 #define GENERATE       " run chat " /* how answers are drawn; /set of chat changes these too */
-#define MODEL_COMMANDS " run chat inspect tokenize template explain plugins check bench "
+#define MODEL_COMMANDS " run chat inspect tokenize template explain plugins check bench pack "
 
 /* One row a line, however long: it is a table. */
 /* clang-format off */
@@ -37,8 +41,9 @@ const tn_cli_option tn_cli_option_table[] = {
     { "profile", 0, TN_CLI_STRING, "FILE", MODEL_COMMANDS, 0, 0, FIELD(profile), 0, "run profile (YAML); docs/profile.md has its keys" },
     { "model", 0, TN_CLI_STRING, "PATH", MODEL_COMMANDS, 0, 0, FIELD(model), 0, "GGUF file or Hugging Face directory, in place of the profile's" },
     { "set", 0, TN_CLI_REPEATED, "KEY=VALUE", MODEL_COMMANDS, 0, 0, FIELD(set), 0, "change one key of the profile; may be repeated" },
-    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins check bench ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
-    { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins check ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
+    { "plugin-dir", 0, TN_CLI_STRING, "DIR", " run chat inspect explain plugins check bench pack ", 0, 0, FIELD(plugin_dir), 0, "where plugins are looked up by name" },
+    { "threads", 0, TN_CLI_INT, "N", " run chat inspect explain plugins check pack ", 1, 1024, FIELD(threads), 0, "threads that compute; default: one a physical core" },
+    { "no-cache", 0, TN_CLI_FLAG, NULL, " run chat ", 0, 0, FIELD(no_cache), 0, "neither use nor keep packed weights on disk" },
     { "quiet", 'q', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(quiet), 0, "no progress, no statistics, only results and errors" },
     { "verbose", 'v', TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(verbose), 0, "also say what is being done" },
     { "json", 0, TN_CLI_FLAG, NULL, NULL, 0, 0, FIELD(json), 0, "print results as JSON" },

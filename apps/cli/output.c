@@ -71,6 +71,8 @@ tn_open_args tn_cli_open_args(const tn_cli_options *options, const char **sets, 
         snprintf(thread_set, 32, "threads=%d", (int)options->threads);
         sets[n++] = thread_set;
     }
+    if (options->no_cache)
+        sets[n++] = "cache.enabled=false";
     return (tn_open_args){ .size = sizeof(tn_open_args),
                            .profile = options->profile,
                            .model = options->model,

@@ -22,7 +22,7 @@ int tn_cli_print_json(json_t *json);
 /** Flush stdout and report an error of it (a full disk, a closed pipe). */
 int tn_cli_flush(void);
 
-/** tn_open_args of the options; sets must have room for TN_CLI_MAX_LIST + 1 entries, thread_set for
+/** tn_open_args of the options; sets must have room for TN_CLI_MAX_SETS entries, thread_set for
  * 32 bytes. */
 tn_open_args tn_cli_open_args(const tn_cli_options *options, const char **sets, char *thread_set);
 /** TN_INVALID unless --profile or --model is given. */

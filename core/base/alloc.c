@@ -135,3 +135,8 @@ void tn_pages_release(void *pages, size_t n)
     if (count_live(pages, -1))
         munmap(pages, n > 0 ? n : 1);
 }
+
+void tn_pages_prefer_huge(void *pages, size_t n)
+{
+    (void)madvise(pages, n, MADV_HUGEPAGE);
+}

@@ -36,6 +36,8 @@ void *tn_alloc_aligned(size_t n);
 /** Zeroed pages from the system, touched lazily (for KV pools and big buffers); NULL on failure. */
 void *tn_pages_alloc(size_t n);
 void tn_pages_release(void *pages, size_t n);
+/** These will all be read again and again: huge pages, where the system has some. */
+void tn_pages_prefer_huge(void *pages, size_t n);
 
 /** Tests: the n-th allocation from now fails (1 = the next), once; 0 switches it off. Counts every function above. */
 void tn_alloc_fail_at(uint64_t n);

@@ -94,11 +94,21 @@ static uint32_t rotr32(uint32_t x, unsigned n)
     return (x >> n) | (x << (32 - n));
 }
 
-/* FIPS 180-4, section 6.2.2; the letters a..h are v[0]..v[7]. */
+/* One round: the letters move by one place, which the order of the arguments says. */
+#define SHA256_ROUND(a, b, c, d, e, f, g, h, t)                                                    \
+    do {                                                                                           \
+        h += (rotr32(e, 6) ^ rotr32(e, 11) ^ rotr32(e, 25)) + (g ^ (e & (f ^ g))) + SHA256_K[t] +  \
+             w[t];                                                                                 \
+        d += h;                                                                                    \
+        h += (rotr32(a, 2) ^ rotr32(a, 13) ^ rotr32(a, 22)) + ((a & b) | (c & (a | b)));           \
+    } while (0)
+
+/* FIPS 180-4, section 6.2.2; Ch and Maj in forms with one operation less. */
 static void sha256_block(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64];
-    uint32_t v[8];
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
 
     for (size_t t = 0; t < 16; t++)
         w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 |
@@ -108,19 +118,19 @@ static void sha256_block(uint32_t state[8], const uint8_t block[64])
         uint32_t s1 = rotr32(w[t - 2], 17) ^ rotr32(w[t - 2], 19) ^ (w[t - 2] >> 10);
         w[t] = s1 + w[t - 7] + s0 + w[t - 16];
     }
-    memcpy(v, state, sizeof(v));
-    for (size_t t = 0; t < 64; t++) {
-        uint32_t s1 = rotr32(v[4], 6) ^ rotr32(v[4], 11) ^ rotr32(v[4], 25);
-        uint32_t choose = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choose + SHA256_K[t] + w[t];
-        uint32_t s0 = rotr32(v[0], 2) ^ rotr32(v[0], 13) ^ rotr32(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(&v[1], &v[0], 7 * sizeof(v[0]));
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+    for (size_t t = 0; t < 64; t += 8) {
+        SHA256_ROUND(a, b, c, d, e, f, g, h, t);
+        SHA256_ROUND(h, a, b, c, d, e, f, g, t + 1);
+        SHA256_ROUND(g, h, a, b, c, d, e, f, t + 2);
+        SHA256_ROUND(f, g, h, a, b, c, d, e, t + 3);
+        SHA256_ROUND(e, f, g, h, a, b, c, d, t + 4);
+        SHA256_ROUND(d, e, f, g, h, a, b, c, t + 5);
+        SHA256_ROUND(c, d, e, f, g, h, a, b, t + 6);
+        SHA256_ROUND(b, c, d, e, f, g, h, a, t + 7);
     }
+    const uint32_t after[8] = { a, b, c, d, e, f, g, h };
     for (size_t i = 0; i < 8; i++)
-        state[i] += v[i];
+        state[i] += after[i];
 }
 
 void tn_sha256_init(tn_sha256 *h)

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,6 +48,7 @@ struct tn_team {
     _Atomic int32_t n_started; /* worker numbers given out */
     int32_t n_threads; /* pthread builds: one a worker; OpenMP: the one that opens the region */
     pthread_t *threads;
+    int32_t cpu[MAX_WORKERS]; /* a worker's CPU plus 1; 0: any */
     _Alignas(64) _Atomic uint32_t epoch;
     _Atomic uint32_t sleepers;
     _Alignas(64) _Atomic uint32_t active;
@@ -123,11 +123,30 @@ static uint32_t wait_change(_Atomic uint32_t *word, uint32_t seen, _Atomic uint3
     return now;
 }
 
+/* A CPU that cannot be had is none of the job's errors: the system then chooses as it did. */
+static void settle(const tn_team *team, int32_t worker)
+{
+    int32_t cpu = team->cpu[worker] - 1;
+    cpu_set_t set;
+
+    if (cpu < 0 || cpu >= CPU_SETSIZE)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    (void)sched_setaffinity(0, sizeof(set), &set);
+}
+
+void tn_team_settle(const tn_team *team)
+{
+    settle(team, 0);
+}
+
 static void worker_loop(tn_team *team)
 {
     int32_t worker = 1 + atomic_fetch_add(&team->n_started, 1);
     uint32_t seen = 0;
 
+    settle(team, worker);
     while (!atomic_load(&team->shutdown)) {
         int32_t spin_rounds = shares_cpu_with_caller(team) ? 0 : team->spin_rounds;
         seen = wait_change(&team->epoch, seen, &team->sleepers, spin_rounds);
@@ -200,40 +219,13 @@ int32_t tn_team_workers(const tn_team *team)
     return team->n_workers;
 }
 
-/* The lowest CPU that shares a core with cpu, or cpu itself when the system does not say. */
-static int core_of_cpu(int cpu)
-{
-    char path[96];
-    int first = cpu;
-
-    snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
-             cpu);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return cpu;
-    if (fscanf(file, "%d", &first) != 1 || first < 0 || first >= CPU_SETSIZE)
-        first = cpu;
-    fclose(file);
-    return first;
-}
-
-/* CPUs that this process may run on, and the cores they belong to. */
-static void count_cpus(int32_t *out_cpus, int32_t *out_cores)
+/* CPUs that this process may run on. */
+static int32_t count_cpus(void)
 {
     cpu_set_t allowed;
-    cpu_set_t cores;
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-    *out_cpus = *out_cores = online > 0 && online < MAX_WORKERS ? (int32_t)online : 1;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
-        return;
-    CPU_ZERO(&cores);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &allowed))
-            CPU_SET(core_of_cpu(cpu), &cores);
-    }
-    *out_cpus = (int32_t)CPU_COUNT(&allowed);
-    *out_cores = (int32_t)CPU_COUNT(&cores);
+        return 1;
+    return (int32_t)CPU_COUNT(&allowed);
 }
 
 #ifdef TENON_TEAM_PTHREADS
@@ -282,20 +274,20 @@ static tn_status start_threads(tn_team *team, tn_error *err)
     return TN_OK;
 }
 
-tn_status tn_team_create(int32_t threads, tn_team **out_team, tn_error *err)
+tn_status tn_team_create_on(int32_t threads, const int32_t *cpu, tn_team **out_team, tn_error *err)
 {
-    int32_t n_cpus;
-    int32_t n_cores;
+    const int32_t n_cpus = count_cpus();
 
     *out_team = NULL;
     if (threads < 0 || threads > MAX_WORKERS)
         return tn_fail(err, TN_INVALID, "threads is %d: 0 (automatic) to %d are allowed", threads,
                        MAX_WORKERS);
-    count_cpus(&n_cpus, &n_cores);
     tn_team *team = tn_alloc_aligned(sizeof(*team));
     if (!team)
         return tn_fail_memory(err, "the thread team");
-    *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cores, .caller_cpu = -1 };
+    *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cpus, .caller_cpu = -1 };
+    for (int32_t i = 0; cpu && i < team->n_workers; i++)
+        team->cpu[i] = cpu[i] + 1;
     /* With more workers than CPUs a spinning thread only keeps a working one from running. */
     team->spin_rounds = team->n_workers <= n_cpus ? SPIN_ROUNDS : 0;
     pthread_mutex_init(&team->job_lock, NULL);
@@ -306,6 +298,11 @@ tn_status tn_team_create(int32_t threads, tn_team **out_team, tn_error *err)
     }
     *out_team = team;
     return TN_OK;
+}
+
+tn_status tn_team_create(int32_t threads, tn_team **out_team, tn_error *err)
+{
+    return tn_team_create_on(threads, NULL, out_team, err);
 }
 
 void tn_team_destroy(tn_team *team)

@@ -14,8 +14,12 @@
 typedef struct tn_team tn_team;
 typedef void (*tn_team_fn)(void *arg, int64_t i0, int64_t i1, int32_t worker);
 
-/** threads >= 1 counts the caller; 0 means one a physical core this process may use. */
+/** threads >= 1 counts the caller; 0 means one a CPU that this process may use. */
 tn_status tn_team_create(int32_t threads, tn_team **out_team, tn_error *err) TN_MUST_USE;
+/** The same with worker i kept on cpu[i] of [threads]; NULL: nowhere. */
+tn_status tn_team_create_on(int32_t threads, const int32_t *cpu, tn_team **out_team, tn_error *err) TN_MUST_USE;
+/** The calling thread is to be worker 0 from now on, on the CPU that it was given. Threads that it makes start there, too. */
+void tn_team_settle(const tn_team *team);
 void tn_team_destroy(tn_team *team);
 int32_t tn_team_workers(const tn_team *team);
 

@@ -50,8 +50,13 @@ tn_status tn_engine_kv_blocks(const tn_engine_args *a, int32_t *out_blocks, tn_e
 static tn_status open_model(tn_engine *e, const tn_sched_config *config, tn_error *err)
 {
     const tn_engine_args *a = &e->args;
-    TN_TRY(tn_weight_store_create(a->binding, a->source, a->team, a->progress, a->progress_ctx,
-                                  &e->weights, err));
+    const tn_weight_store_args weights = { .binding = a->binding,
+                                           .source = a->source,
+                                           .team = a->team,
+                                           .cache = a->cache,
+                                           .progress = a->progress,
+                                           .progress_ctx = a->progress_ctx };
+    TN_TRY(tn_weight_store_create(&weights, &e->weights, err));
     const tn_executor_args exec = {
         .binding = a->binding,
         .weights = e->weights,

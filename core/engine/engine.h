@@ -16,9 +16,10 @@ enum { TN_FINISH_STOP = 1, TN_FINISH_LENGTH = 2, TN_FINISH_CANCELLED = 3, TN_FIN
 enum { TN_CONTINUE = 0, TN_STOP = 1 };
 
 typedef struct tn_engine_args {
-    const tn_binding *binding;      /* borrowed until destroy, as the next three */
+    const tn_binding *binding;      /* borrowed until destroy, as the next four */
     const tn_weight_source *source;
     tn_team *team;
+    const tn_blob_cache *cache;     /* of packed weights; may be NULL */
     const char *kv_format;
     uint64_t kv_bytes;              /* budget of all layers' pools together */
     uint64_t prefix_salt;           /* seeds the prefix index: model id, KV format and parameters */

@@ -172,6 +172,7 @@ void *tn_engine_main(void *arg)
 {
     tn_engine *engine = arg;
     bool may_step = true;
+    tn_team_settle(engine->args.team);
     while (tn_engine_commands(engine, &may_step))
         if (may_step && tn_sched_has_work(engine->sched))
             step_once(engine);

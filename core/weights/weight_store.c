@@ -21,7 +21,9 @@ struct tn_weight_store {
     const tn_binding *binding;
     blob *blob;
     int32_t n_blobs;
-    int32_t *blob_of; /* [n_nodes] or -1 */
+    int32_t *blob_of;       /* [n_nodes] or -1 */
+    tn_domain_memory pages; /* of all that is packed on the host, so that huge pages fit */
+    uint64_t used_bytes;
     uint64_t bytes;
 };
 
@@ -33,10 +35,9 @@ typedef struct staging {
 
 typedef struct packer {
     tn_weight_store *store;
+    const tn_weight_store_args *args;
     const tn_weight_source *source;
     tn_team *team;
-    tn_progress_fn progress;
-    void *progress_ctx;
     uint64_t done_bytes, total_bytes;
     staging staging[TN_MAX_DOMAINS];
 } packer;
@@ -162,6 +163,15 @@ int32_t tn_weight_store_owner(const tn_binding *binding, int32_t node_index)
     while (owner < node_index && !same_weights(node, &binding->node[owner]))
         owner++;
     return owner;
+}
+
+bool tn_weight_store_keeps(const tn_binding *binding, int32_t node_index)
+{
+    const tn_bound_node *node = &binding->node[node_index];
+    for (int32_t i = 0; i < node->n_weights; i++)
+        if (same_text(node->weight[i].name, TN_KV_STATIC_WEIGHT))
+            return false;
+    return node->plan.layout && tn_weight_store_owner(binding, node_index) == node_index;
 }
 
 static void share_blobs(tn_weight_store *store)
@@ -301,24 +311,81 @@ static tn_status pack_node(const packer *p, const tn_bound_node *node, void *byt
     return st;
 }
 
+/* Packed bytes into the node's domain. */
+static tn_status upload(packer *p, blob *b, const void *bytes, tn_error *err)
+{
+    const tn_bound_node *node = &p->store->binding->node[b->node];
+    const tn_device *device = &p->store->binding->device[node->domain];
+    void *stream = p->staging[node->domain].stream;
+    TN_TRY(device->domain->copy(device->self, b->memory.addr, (uint64_t)(uintptr_t)bytes,
+                                node->plan.weight_bytes, TN_TO_DEVICE, stream, err));
+    return device->domain->stream_wait(device->self, stream, err);
+}
+
+static uint64_t aligned_bytes(const tn_bound_node *node)
+{
+    return (node->plan.weight_bytes + 255) / 256 * 256;
+}
+
+/* Zeroed host memory for a blob, of one piece that is as large as all of them: what is not touched
+ * costs nothing. */
+static tn_status take_pages(packer *p, blob *b, tn_error *err)
+{
+    tn_weight_store *s = p->store;
+    const tn_bound_node *node = &s->binding->node[b->node];
+    if (s->pages.bytes == 0) {
+        uint64_t bytes = 0;
+        for (int32_t i = 0; i < s->n_blobs; i++) {
+            const tn_bound_node *other = &s->binding->node[s->blob[i].node];
+            if (other->domain != node->domain)
+                continue;
+            if (other->plan.weight_bytes > SIZE_MAX / 4 || bytes > SIZE_MAX / 4)
+                return tn_fail(err, TN_NO_MEMORY, "%s: the packed weights are too large",
+                               other->node.path);
+            bytes += aligned_bytes(other);
+        }
+        TN_TRY(tn_domain_memory_alloc(&s->binding->device[node->domain], NULL, bytes,
+                                      "the packed weights", &s->pages, err));
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): host memory, by its address
+        tn_pages_prefer_huge((void *)(uintptr_t)s->pages.addr, (size_t)bytes);
+    }
+    b->memory = (tn_domain_memory){ .addr = s->pages.addr + s->used_bytes };
+    s->used_bytes += aligned_bytes(node);
+    return TN_OK;
+}
+
 static tn_status fill_blob(packer *p, blob *b, tn_error *err)
 {
     const tn_bound_node *node = &p->store->binding->node[b->node];
     const tn_device *device = &p->store->binding->device[node->domain];
+    const tn_blob_cache *cache =
+        tn_weight_store_keeps(p->store->binding, b->node) ? p->args->cache : NULL;
+    const void *kept = cache ? cache->find(cache->self, b->node) : NULL;
     staging *s = &p->staging[node->domain];
     uint64_t bytes = node->plan.weight_bytes;
+    bool is_host = tn_device_is_host(device);
     if (!node->kernel->pack)
         return tn_fail(err, TN_INTERNAL, "%s: kernel %s of %s plans weights but cannot pack them",
                        node->node.path, node->kernel->name, node->plugin->name);
-    TN_TRY(tn_domain_memory_alloc(device, s->stream, bytes, node->node.path, &b->memory, err));
     p->store->bytes += bytes;
-    if (tn_device_is_host(device))
-        return pack_node(p, node, (void *)(uintptr_t)b->memory.addr, err);
-    memset(s->block, 0, (size_t)bytes);
-    TN_TRY(pack_node(p, node, s->block, err));
-    TN_TRY(device->domain->copy(device->self, b->memory.addr, (uint64_t)(uintptr_t)s->block, bytes,
-                                TN_TO_DEVICE, s->stream, err));
-    return device->domain->stream_wait(device->self, s->stream, err);
+    if (kept && is_host) { /* the cache's memory: bytes 0, nothing to release */
+        b->memory = (tn_domain_memory){ .addr = (uint64_t)(uintptr_t)kept };
+        return TN_OK;
+    }
+    if (is_host)
+        TN_TRY(take_pages(p, b, err));
+    else
+        TN_TRY(tn_domain_memory_alloc(device, s->stream, bytes, node->node.path, &b->memory, err));
+    if (kept)
+        return upload(p, b, kept, err);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): host memory, by its address
+    void *packed = is_host ? (void *)(uintptr_t)b->memory.addr : s->block;
+    if (!is_host)
+        memset(packed, 0, (size_t)bytes);
+    TN_TRY(pack_node(p, node, packed, err));
+    if (cache)
+        cache->keep(cache->self, b->node, packed);
+    return is_host ? TN_OK : upload(p, b, packed, err);
 }
 
 /* File bytes of the blob's tensors; with `drop`, those that no later blob needs are let go. */
@@ -380,16 +447,16 @@ static tn_status pack_all(packer *p, tn_error *err)
     for (int32_t b = 0; b < p->store->n_blobs; b++) {
         TN_TRY(fill_blob(p, &p->store->blob[b], err));
         p->done_bytes += tensor_bytes(p, b, true);
-        if (p->progress)
-            p->progress(p->progress_ctx, p->done_bytes, p->total_bytes);
+        if (p->args->progress)
+            p->args->progress(p->args->progress_ctx, p->done_bytes, p->total_bytes);
     }
     return TN_OK;
 }
 
-tn_status tn_weight_store_create(const tn_binding *binding, const tn_weight_source *source,
-                                 tn_team *team, tn_progress_fn progress, void *progress_ctx,
-                                 tn_weight_store **out, tn_error *err)
+tn_status tn_weight_store_create(const tn_weight_store_args *args, tn_weight_store **out,
+                                 tn_error *err)
 {
+    const tn_binding *binding = args->binding;
     tn_weight_store *store = tn_alloc_array(1, sizeof(*store));
     *out = NULL;
     if (!store)
@@ -397,11 +464,7 @@ tn_status tn_weight_store_create(const tn_binding *binding, const tn_weight_sour
     store->binding = binding;
     store->blob = tn_alloc_array((size_t)binding->n_nodes, sizeof(*store->blob));
     store->blob_of = tn_alloc_array((size_t)binding->n_nodes, sizeof(*store->blob_of));
-    packer p = { .store = store,
-                 .source = source,
-                 .team = team,
-                 .progress = progress,
-                 .progress_ctx = progress_ctx };
+    packer p = { .store = store, .args = args, .source = args->source, .team = args->team };
     tn_status st;
     if (store->blob && store->blob_of) {
         share_blobs(store);
@@ -424,6 +487,7 @@ void tn_weight_store_destroy(tn_weight_store *store)
         return;
     for (int32_t b = 0; b < store->n_blobs; b++)
         tn_domain_memory_release(&store->blob[b].memory);
+    tn_domain_memory_release(&store->pages);
     tn_free(store->blob);
     tn_free(store->blob_of);
     tn_free(store);

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct tn_file_writer {
@@ -44,9 +46,12 @@ static tn_status fail(const tn_file_writer *w, tn_status status, int reason, tn_
 static char *temporary_name(const char *target)
 {
     static atomic_uint serial; /* two writers of one process never share a temporary name */
+    struct timespec now;       /* nor do two of containers, where every process may be number 1 */
     tn_strbuf name = TN_STRBUF(1 << 16);
-    tn_strbuf_printf(&name, "%s.%ld.%u.tmp", target, (long)getpid(),
-                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed));
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    tn_strbuf_printf(&name, "%s.%ld.%u.%lx%lx.tmp", target, (long)getpid(),
+                     atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed),
+                     (unsigned long)now.tv_sec, (unsigned long)now.tv_nsec);
     char *text = tn_strbuf_take(&name);
     tn_strbuf_deinit(&name);
     return text;
@@ -110,9 +115,9 @@ tn_status tn_file_writer_put(tn_file_writer *w, const void *data, size_t n, tn_e
     return TN_OK;
 }
 
-tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
+static tn_status finish(tn_file_writer *w, bool sync, tn_error *err)
 {
-    int reason = w->temporary && fsync(w->fd) != 0 ? errno : 0;
+    int reason = sync && w->temporary && fsync(w->fd) != 0 ? errno : 0;
     if (close(w->fd) != 0 && !reason)
         reason = errno;
     w->fd = -1;
@@ -120,11 +125,21 @@ tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
         reason = errno;
     if (reason)
         return fail(w, TN_INTERNAL, reason, err);
-    if (w->temporary)
+    if (sync && w->temporary)
         tn_sync_directory_of(w->target);
     tn_free(w->temporary);
     w->temporary = NULL;
     return TN_OK;
+}
+
+tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err)
+{
+    return finish(w, true, err);
+}
+
+tn_status tn_file_writer_publish(tn_file_writer *w, tn_error *err)
+{
+    return finish(w, false, err);
 }
 
 void tn_file_writer_abort(tn_file_writer *w)

@@ -40,6 +40,9 @@ tn_status tn_file_writer_put(tn_file_writer *w, const void *data, size_t n,
                              tn_error *err) TN_MUST_USE;
 /** TN_INTERNAL likewise: then path is what it was before. */
 tn_status tn_file_writer_commit(tn_file_writer *w, tn_error *err) TN_MUST_USE;
+/** As commit, but the bytes reach the disk when the system likes: for what is checked whenever it
+ * is read, and can be made again. */
+tn_status tn_file_writer_publish(tn_file_writer *w, tn_error *err) TN_MUST_USE;
 void tn_file_writer_abort(tn_file_writer *w);
 
 /** Make a rename to path last. A file system that cannot do it is none of our errors. */

@@ -47,9 +47,10 @@ static void open_fixture(fixture *f, const tn_rig_options *o, bool keep_all)
     *f = (fixture){ 0 };
     tn_rig_open(&f->rig, o);
     f->vocab = f->rig.desc.vocab;
-    succeed(tn_weight_store_create(f->rig.binding, tn_rig_source(&f->rig), f->rig.team, NULL, NULL,
-                                   &f->weights, &err),
-            &err);
+    const tn_weight_store_args weights = { .binding = f->rig.binding,
+                                           .source = tn_rig_source(&f->rig),
+                                           .team = f->rig.team };
+    succeed(tn_weight_store_create(&weights, &f->weights, &err), &err);
     const tn_executor_args args = { .binding = f->rig.binding,
                                     .weights = f->weights,
                                     .n_blocks = BLOCKS,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* sched_getcpu, cpu_set_t */
 #include "core/base/alloc.h"
 #include "core/base/team.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -273,6 +275,50 @@ static void lack_of_memory_is_reported(void **state)
     tn_alloc_fail_at(0);
 }
 
+/* Jobs of a team whose workers have CPUs: which one each worker was seen on. */
+typedef struct places {
+    int32_t n;
+    _Atomic int32_t seen[2];
+} places;
+
+static void note_place(void *arg, int64_t i0, int64_t i1, int32_t worker)
+{
+    places *p = arg;
+    (void)i0, (void)i1;
+    if (worker < p->n)
+        atomic_store(&p->seen[worker], sched_getcpu());
+}
+
+static void workers_stay_where_they_are_put(void **state)
+{
+    (void)state;
+    cpu_set_t before;
+    int32_t cpu[2], n = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET(i, &before))
+            cpu[n++] = i;
+    if (n == 1)
+        cpu[1] = cpu[0];
+    tn_team *team = NULL;
+    assert_int_equal(tn_team_create_on(2, cpu, &team, NULL), TN_OK);
+    tn_team_settle(team);
+    places p = { .n = 2, .seen = { -1, -1 } };
+    for (int i = 0; i < 200; i++)
+        tn_team_for(team, 64, note_place, &p);
+    assert_int_equal(atomic_load(&p.seen[0]), cpu[0]);
+    /* On one CPU the second worker leaves the work to the first. */
+    assert_true(atomic_load(&p.seen[1]) == cpu[1] || atomic_load(&p.seen[1]) == -1);
+    tn_team_destroy(team);
+
+    const int32_t none[] = { CPU_SETSIZE - 1, 1 << 30 };
+    assert_int_equal(tn_team_create_on(2, none, &team, NULL), TN_OK);
+    tn_team_settle(team);
+    tn_team_for(team, 64, note_place, &p);
+    tn_team_destroy(team);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +331,7 @@ int main(void)
         cmocka_unit_test(zero_threads_means_at_least_one_worker),
         cmocka_unit_test(counts_out_of_range_are_refused),
         cmocka_unit_test(lack_of_memory_is_reported),
+        cmocka_unit_test(workers_stay_where_they_are_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

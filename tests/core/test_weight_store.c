@@ -63,13 +63,21 @@ static void open_probe(probe *p, const tn_rig *rig)
     p->source = (tn_weight_source){ p, p->real->id, probe_find, probe_rows, probe_done };
 }
 
+static tn_status create(const tn_binding *binding, const tn_weight_source *source, tn_team *team,
+                        const tn_blob_cache *cache, tn_weight_store **out, tn_error *err)
+{
+    const tn_weight_store_args args = {
+        .binding = binding, .source = source, .team = team, .cache = cache
+    };
+    return tn_weight_store_create(&args, out, err);
+}
+
 static tn_weight_store *pack(const tn_rig *rig, const tn_weight_source *source)
 {
     tn_weight_store *store = NULL;
     tn_error err = { 0 };
 
-    tn_status st =
-        tn_weight_store_create(rig->binding, source, rig->team, NULL, NULL, &store, &err);
+    tn_status st = create(rig->binding, source, rig->team, NULL, &store, &err);
     if (st)
         fail_msg("%s: %s", tn_status_name(st), err.text);
     return store;
@@ -258,9 +266,9 @@ static void parts_come_in_row_ranges_with_their_bias(void **state)
 
     (void)state;
     open_hand_made(&h, "keep.1");
-    assert_int_equal(tn_weight_store_create(&h.binding, tn_memory_source_interface(h.memory),
-                                            h.team, NULL, NULL, &store, &err),
-                     TN_OK);
+    assert_int_equal(
+        create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+        TN_OK);
     const float *blob = (const float *)(uintptr_t)tn_weight_store_address(store, 0);
     for (int32_t r = 0; r < 40; r++) {
         assert_true(blob[2 * r] == (float)(8 * r));
@@ -284,13 +292,55 @@ static void equal_tensors_and_layouts_share_one_blob(void **state)
         tn_error err = { 0 };
 
         open_hand_made(&h, other ? "keep.2" : "keep.1");
-        assert_int_equal(tn_weight_store_create(&h.binding, tn_memory_source_interface(h.memory),
-                                                h.team, NULL, NULL, &store, &err),
-                         TN_OK);
+        assert_int_equal(
+            create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+            TN_OK);
         assert_int_equal(tn_weight_store_bytes(store), other ? 16000 : 8000);
         assert_int_equal(tn_weight_store_address(store, 0) == tn_weight_store_address(store, 1),
                          !other);
         tn_weight_store_destroy(store);
+        close_hand_made(&h);
+    }
+}
+
+static void blobs_are_aligned_apart_and_zeroed(void **state)
+{
+    hand_made h;
+    tn_weight_store *store = NULL;
+    tn_error err = { 0 };
+
+    (void)state;
+    open_hand_made(&h, "keep.2");
+    assert_int_equal(
+        create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+        TN_OK);
+    const uint64_t first = tn_weight_store_address(store, 0);
+    const uint64_t second = tn_weight_store_address(store, 1);
+    assert_int_equal(first % 256, 0);
+    assert_int_equal(second % 256, 0);
+    assert_true(second >= first + 8000 || first >= second + 8000);
+    assert_memory_equal((const void *)(uintptr_t)first, (const void *)(uintptr_t)second, 8000);
+    tn_weight_store_destroy(store);
+    close_hand_made(&h);
+}
+
+static void senseless_sizes_are_refused(void **state)
+{
+    static const uint64_t sizes[] = { UINT64_MAX,         UINT64_MAX - 255, UINT64_MAX / 2,
+                                      UINT64_MAX / 4 + 1, SIZE_MAX / 4,     (uint64_t)1 << 60 };
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        hand_made h;
+        tn_weight_store *store = NULL;
+        tn_error err = { 0 };
+
+        open_hand_made(&h, "keep.2");
+        h.node[i % 2].plan.weight_bytes = sizes[i / 2];
+        assert_int_equal(
+            create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err),
+            TN_NO_MEMORY);
+        assert_null(store);
+        assert_non_null(strstr(err.text, "the packed weights"));
         close_hand_made(&h);
     }
 }
@@ -318,6 +368,76 @@ static void a_tied_head_shares_the_table_of_embed(void **state)
                          same);
     }
     tn_weight_store_destroy(store);
+    tn_rig_close(&rig);
+}
+
+/* Blobs in memory, by node. */
+typedef struct memory_cache {
+    const tn_binding *binding;
+    void *blob[256];
+    int32_t n_found, n_kept, last;
+} memory_cache;
+
+static const void *cache_find(void *self, int32_t node_index)
+{
+    memory_cache *c = self;
+    assert_true(tn_weight_store_keeps(c->binding, node_index));
+    c->n_found += c->blob[node_index] != NULL;
+    return c->blob[node_index];
+}
+
+static void cache_keep(void *self, int32_t node_index, const void *bytes)
+{
+    memory_cache *c = self;
+    const size_t n = (size_t)c->binding->node[node_index].plan.weight_bytes;
+    assert_true(node_index >= c->last); /* in the order of the nodes */
+    assert_null(c->blob[node_index]);
+    c->last = node_index;
+    c->n_kept++;
+    c->blob[node_index] = tn_alloc_aligned(n);
+    memcpy(c->blob[node_index], bytes, n);
+}
+
+static tn_status no_rows(void *self, const tn_weight_info *info, int64_t row0, int32_t n,
+                         const tn_row_buffer *buffer, tn_weight_rows *out, tn_error *err)
+{
+    (void)self, (void)row0, (void)n, (void)buffer, (void)out;
+    return tn_fail(err, TN_INTERNAL, "%s is read", info->name);
+}
+
+static void what_a_cache_has_is_used_in_place_and_nothing_is_read(void **state)
+{
+    tn_rig rig;
+    tn_rig_options o = TN_RIG_DEFAULT;
+    tn_weight_store *store = NULL;
+    tn_error err = { 0 };
+
+    (void)state;
+    tn_rig_open(&rig, &o);
+    memory_cache c = { .binding = rig.binding };
+    const tn_blob_cache cache = { &c, cache_find, cache_keep };
+    assert_true(rig.binding->n_nodes <= 256);
+    assert_int_equal(create(rig.binding, tn_rig_source(&rig), rig.team, &cache, &store, &err),
+                     TN_OK);
+    const uint64_t bytes = tn_weight_store_bytes(store);
+    assert_true(c.n_kept > 1 && c.n_found == 0);
+    tn_weight_store_destroy(store);
+
+    tn_weight_source unread = *tn_rig_source(&rig);
+    unread.rows = no_rows;
+    const int32_t n_kept = c.n_kept;
+    assert_int_equal(create(rig.binding, &unread, rig.team, &cache, &store, &err), TN_OK);
+    assert_int_equal(c.n_found, n_kept);
+    assert_int_equal(c.n_kept, n_kept);
+    assert_int_equal(tn_weight_store_bytes(store), bytes);
+    for (int32_t i = 0; i < rig.binding->n_nodes; i++) {
+        const int32_t owner = tn_weight_store_owner(rig.binding, i);
+        const uint64_t want = owner < 0 ? 0 : (uint64_t)(uintptr_t)c.blob[owner];
+        assert_int_equal(tn_weight_store_address(store, i), want);
+    }
+    tn_weight_store_destroy(store);
+    for (int32_t i = 0; i < 256; i++)
+        tn_free(c.blob[i]);
     tn_rig_close(&rig);
 }
 
@@ -359,9 +479,12 @@ static void progress_ends_at_its_total(void **state)
 
     (void)state;
     tn_rig_open(&rig, &o);
-    assert_int_equal(tn_weight_store_create(rig.binding, tn_rig_source(&rig), rig.team, on_progress,
-                                            &p, &store, &err),
-                     TN_OK);
+    const tn_weight_store_args args = { .binding = rig.binding,
+                                        .source = tn_rig_source(&rig),
+                                        .team = rig.team,
+                                        .progress = on_progress,
+                                        .progress_ctx = &p };
+    assert_int_equal(tn_weight_store_create(&args, &store, &err), TN_OK);
     assert_true(p.total > 0);
     assert_int_equal(p.done, p.total);
     tn_weight_store_destroy(store);
@@ -374,7 +497,7 @@ static void expect_failure(const tn_binding *binding, const tn_weight_source *so
     tn_weight_store *store = NULL;
     tn_error err = { 0 };
 
-    assert_int_equal(tn_weight_store_create(binding, source, team, NULL, NULL, &store, &err), code);
+    assert_int_equal(create(binding, source, team, NULL, &store, &err), code);
     assert_null(store);
     if (!strstr(err.text, words))
         fail_msg("\"%s\" does not say \"%s\"", err.text, words);
@@ -424,8 +547,8 @@ static void packing_survives_the_failure_of_every_allocation(void **state)
         tn_error err = { 0 };
 
         tn_alloc_fail_at(n);
-        tn_status st = tn_weight_store_create(&h.binding, tn_memory_source_interface(h.memory),
-                                              h.team, NULL, NULL, &store, &err);
+        tn_status st =
+            create(&h.binding, tn_memory_source_interface(h.memory), h.team, NULL, &store, &err);
         tn_alloc_fail_at(0);
         if (!st)
             break;
@@ -443,7 +566,10 @@ int main(void)
         cmocka_unit_test(unpacked_blobs_give_the_values_of_the_file),
         cmocka_unit_test(parts_come_in_row_ranges_with_their_bias),
         cmocka_unit_test(equal_tensors_and_layouts_share_one_blob),
+        cmocka_unit_test(blobs_are_aligned_apart_and_zeroed),
+        cmocka_unit_test(senseless_sizes_are_refused),
         cmocka_unit_test(a_tied_head_shares_the_table_of_embed),
+        cmocka_unit_test(what_a_cache_has_is_used_in_place_and_nothing_is_read),
         cmocka_unit_test(each_tensor_is_dropped_once_after_its_last_use),
         cmocka_unit_test(progress_ends_at_its_total),
         cmocka_unit_test(faults_of_source_and_kernel_name_the_node),

@@ -44,6 +44,16 @@ def tenon():
     return program
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """Packed weights of tests stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(home))
+        patch.delenv("TENON_CACHE_LIMIT", raising=False)
+        yield home
+
+
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory):
     """make_model("--seed", "1", ...) -> path of a tiny GGUF; equal options give the same file."""

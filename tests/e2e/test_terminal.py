@@ -137,7 +137,7 @@ def test_quiet_shows_neither_bar_nor_statistics_on_a_terminal(start, tiny):
 
 
 def test_verbose_names_plugins_and_the_phases_of_loading(tenon, tiny):
-    args = ("run", "--model", tiny, "--ids", "1,2,3", "-n", 4, "--greedy")
+    args = ("run", "--model", tiny, "--ids", "1,2,3", "-n", 4, "--greedy", "--no-cache")
     said = tenon(*args, "--verbose").stderr.decode()
     assert "cpu-ref.so" in said and re.search(r"load: .*tiny.gguf: read and bound in [\d.]+ s, weights packed in [\d.]+ s", said)
     assert "packed" not in tenon(*args).stderr.decode()

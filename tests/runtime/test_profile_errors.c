@@ -102,7 +102,8 @@ static void an_unknown_key_names_the_nearest_known_one(void **state)
           "p.yaml:2:1: unknown key \"temperature\", did you mean \"generate.temperature\"" },
         { "model: m\nzzzzqqq: 1\n",
           "p.yaml:2:1: unknown key \"zzzzqqq\"; known: extends, model, device, plugins, fallback, "
-          "bind, kv, batch, context, generate, threads, activations, server, check, debug" },
+          "bind, kv, batch, context, generate, threads, affinity, activations, cache, server, "
+          "check, debug" },
         { "model: m\nkv:\n  fromat: i8\n",
           "p.yaml:3:3: unknown key \"fromat\" in kv, did you mean \"kv.format\"" },
         { "model: m\ngenerate: {top_p: 1,5}\n",
@@ -447,7 +448,7 @@ static void a_wrong_set_is_told_by_its_key(void **state)
         { "plugins[].name=x",
           "--set: unknown key \"plugins[].name\"; known: extends, model, device, plugins, "
           "fallback, bind, kv, "
-          "batch, context, generate, threads, activations, server, check, debug" },
+          "batch, context, generate, threads, affinity, activations, cache, server, check, debug" },
         { "bind.=cpu-ref", "--set bind.: a key is empty" },
         { "bind.x=", "--set bind.x: bind is without a value (leave the key out for its default); "
                      "allowed: a plugin's name (letters, digits, . _ -)" },

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -65,6 +66,7 @@ int tn_runtime_rig_write(void)
 
 int tn_runtime_rig_setup(void **state)
 {
+    (void)setenv("TENON_CACHE_LIMIT", "0", 1); /* nothing on disk but the models */
     return tn_temp_dir_setup(state) ? -1 : tn_runtime_rig_write();
 }
 
