@@ -1,0 +1,95 @@
+# CUDA plugins are built twice from the same sources (docs/cuda.md): by nvcc, and by the host compiler against the emulator, into
+# the plugins' sub-directory sim/ under the same name.
+set(TENON_CUDA AUTO CACHE STRING "Build CUDA plugins with nvcc: AUTO (where there is one), ON, OFF")
+set(TENON_CUDA_ARCHITECTURES 80 CACHE STRING "Compute capabilities to build for; the last one also as PTX, for later GPUs")
+
+unset(TENON_NVCC)
+if(TENON_SANITIZE)
+    set(TENON_NO_NVCC "sanitizers are for the emulator")
+elseif(TENON_CUDA STREQUAL "OFF")
+    set(TENON_NO_NVCC "TENON_CUDA is OFF")
+else()
+    find_program(TENON_NVCC_PROGRAM nvcc HINTS /usr/local/cuda/bin)
+    set(TENON_NO_NVCC "there is no nvcc")
+    if(TENON_NVCC_PROGRAM)
+        set(TENON_NVCC ${TENON_NVCC_PROGRAM})
+        cmake_path(GET TENON_NVCC PARENT_PATH nvcc_directory)
+        find_library(TENON_CUDART cudart_static HINTS ${nvcc_directory}/../lib64 ${nvcc_directory}/../lib REQUIRED)
+    elseif(TENON_CUDA STREQUAL "ON")
+        message(FATAL_ERROR "TENON_CUDA is ON and there is no nvcc")
+    endif()
+endif()
+if(NOT TENON_NVCC)
+    message(STATUS "CUDA plugins by nvcc: not built, ${TENON_NO_NVCC}; those for the emulator are")
+endif()
+
+# What every .cu is compiled with. A warning of any part of nvcc is an error where the project's warnings are; spilled registers
+# are one.
+set(tenon_nvcc_flags -std=c++17 -O3 -Xptxas -v,-warn-spills -I${CMAKE_SOURCE_DIR} -I${CMAKE_SOURCE_DIR}/include
+    -Xcompiler -fPIC,-fvisibility=hidden,-fvisibility-inlines-hidden,-Wall,-Wextra,-fno-strict-aliasing
+    -Xcompiler -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=,-ffile-prefix-map=${CMAKE_BINARY_DIR}/=)
+if(TENON_WERROR)
+    list(APPEND tenon_nvcc_flags -Werror all-warnings)
+endif()
+# tenon_gencode(OUT architecture...): nvcc's options for machine code of each and PTX of the last.
+function(tenon_gencode out)
+    foreach(arch ${ARGN})
+        list(APPEND options -gencode arch=compute_${arch},code=sm_${arch})
+    endforeach()
+    list(APPEND options -gencode arch=compute_${arch},code=compute_${arch})
+    set(${out} ${options} PARENT_SCOPE)
+endfunction()
+
+# tenon_nvcc(OUT NAME files.cu...): their objects by nvcc. Beside each object lie what ptxas said of it (.log) and its PTX, which
+# tests read.
+function(tenon_nvcc out name)
+    tenon_gencode(gencode ${TENON_CUDA_ARCHITECTURES})
+    foreach(file ${ARGN})
+        cmake_path(ABSOLUTE_PATH file OUTPUT_VARIABLE source)
+        cmake_path(GET file STEM stem)
+        set(stem ${CMAKE_CURRENT_BINARY_DIR}/${name}.nvcc/${stem})
+        add_custom_command(OUTPUT ${stem}.o BYPRODUCTS ${stem}.log DEPFILE ${stem}.d
+            DEPENDS ${source} ${CMAKE_SOURCE_DIR}/cmake/nvcc.sh
+            COMMAND sh ${CMAKE_SOURCE_DIR}/cmake/nvcc.sh ${stem} ${TENON_NVCC} ${tenon_nvcc_flags} ${gencode} ${source}
+            COMMENT "Building CUDA object ${name}/${file}" VERBATIM)
+        list(APPEND objects ${stem}.o)
+    endforeach()
+    set(${out} ${objects} PARENT_SCOPE)
+endfunction()
+
+# tenon_emulated(files.cu...): the host compiler reads these as C++.
+function(tenon_emulated)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
+endfunction()
+
+# tenon_cuda_plugin(NAME sources...): targets NAME-sim and, where nvcc is or no source is a .cu, NAME. Sources are .cu (kernels
+# and their launchers), .cpp and .c. In the one TN_CUDA_SIM is 1, in the other 0.
+function(tenon_cuda_plugin name)
+    set(host_sources ${ARGN})
+    list(FILTER host_sources EXCLUDE REGEX "\\.cu$")
+    set(kernels ${ARGN})
+    list(FILTER kernels INCLUDE REGEX "\\.cu$")
+
+    tenon_emulated(${kernels})
+    tenon_plugin(${name}-sim ${ARGN} OUTPUT ${TENON_PLUGIN_OUTPUT_DIRECTORY}/sim DEPS tenon_simt)
+    add_dependencies(tenon_plugins ${name}-sim)
+    target_compile_definitions(${name}-sim PRIVATE TN_CUDA_SIM=1 TENON_VERSION="${PROJECT_VERSION}")
+    set_target_properties(${name}-sim PROPERTIES OUTPUT_NAME ${name} BUILD_WITH_INSTALL_RPATH ON
+        INSTALL_RPATH "$ORIGIN/../..")
+    install(TARGETS ${name}-sim LIBRARY DESTINATION ${TENON_PLUGIN_DIRECTORY}/sim)
+
+    if(kernels AND NOT TENON_NVCC)
+        return()
+    endif()
+    if(kernels)
+        tenon_nvcc(objects ${name} ${kernels})
+    endif()
+    tenon_plugin(${name} ${host_sources} ${objects})
+    target_compile_definitions(${name} PRIVATE TN_CUDA_SIM=0 TENON_VERSION="${PROJECT_VERSION}")
+    if(kernels)
+        # cudart_static speaks to the driver through dlopen, so the plugin loads where there is none.
+        set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+        target_include_directories(${name} SYSTEM PRIVATE ${nvcc_directory}/../include)
+        target_link_libraries(${name} PRIVATE ${TENON_CUDART} dl rt Threads::Threads)
+    endif()
+endfunction()
