@@ -14,10 +14,9 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
 static tn_status run(void *self, const tn_node *node, const tn_launch *l, tn_error *err)
 {
     const tn_tensor *out = &l->out[0];
-    const char *text = probe_add((const float *)(uintptr_t)l->in[0].addr,
-                                 (const float *)(uintptr_t)l->in[1].addr,
-                                 (float *)(uintptr_t)out->addr, out->dim[0] * out->dim[1],
-                                 l->stream);
+    const char *text =
+        probe_add((const float *)(uintptr_t)l->in[0].addr, (const float *)(uintptr_t)l->in[1].addr,
+                  (float *)(uintptr_t)out->addr, out->dim[0] * out->dim[1], l->stream);
 
     (void)self;
     return text ? tn_plugin_fail(err, TN_DEVICE_LOST, "%s: %s", node->path, text) : TN_OK;

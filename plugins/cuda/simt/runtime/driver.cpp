@@ -39,8 +39,7 @@ extern "C" {
 
 CUresult cuInit(unsigned int)
 {
-    int n = 0;
-    return result_of(cudaGetDeviceCount(&n));
+    return current_settings().device == device::none ? CUDA_ERROR_NO_DEVICE : CUDA_SUCCESS;
 }
 
 CUresult cuDriverGetVersion(int *version)
@@ -64,7 +63,8 @@ CUresult cuGetErrorString(CUresult error, const char **text)
 
 CUresult cuDeviceGetCount(int *count)
 {
-    return result_of(cudaGetDeviceCount(count));
+    *count = current_settings().device == device::none ? 0 : 1;
+    return CUDA_SUCCESS;
 }
 
 CUresult cuDeviceGet(CUdevice *device, int ordinal)
