@@ -58,6 +58,14 @@ function(tenon_nvcc out name)
     set(${out} ${objects} PARENT_SCOPE)
 endfunction()
 
+# tenon_link_cudart(TARGET): the target's host code sees CUDA's headers, and the runtime is linked in. It speaks to the driver
+# through dlopen, so what has it loads where there is none.
+function(tenon_link_cudart target)
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+    target_include_directories(${target} SYSTEM PRIVATE ${nvcc_directory}/../include)
+    target_link_libraries(${target} PRIVATE ${TENON_CUDART} dl rt Threads::Threads)
+endfunction()
+
 # tenon_emulated(files.cu...): the host compiler reads these as C++.
 function(tenon_emulated)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
@@ -99,10 +107,7 @@ function(tenon_cuda_plugin name)
     tenon_plugin(${name} ${host_sources} ${objects} ${output})
     target_compile_definitions(${name} PRIVATE ${definitions} TN_CUDA_SIM=0)
     if(kernels)
-        # cudart_static speaks to the driver through dlopen, so the plugin loads where there is none.
-        set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
-        target_include_directories(${name} SYSTEM PRIVATE ${nvcc_directory}/../include)
-        target_link_libraries(${name} PRIVATE ${TENON_CUDART} dl rt Threads::Threads)
+        tenon_link_cudart(${name})
         target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
     endif()
 endfunction()
