@@ -132,8 +132,12 @@ function(tenon_cuda_plugin name)
     endif()
 endfunction()
 
-# tenon_nvcc_test(NAME COMMAND...): a test that needs the CUDA Toolkit; without it, shown as not run.
+# tenon_nvcc_test(NAME COMMAND...): a test that needs the CUDA Toolkit; without it, shown as not run. Builds with sanitizers have none
+# of them: they would say nothing new.
 function(tenon_nvcc_test name)
+    if(TENON_SANITIZE)
+        return()
+    endif()
     if(TENON_NVCC)
         add_test(NAME ${name} COMMAND ${ARGN})
     else()
