@@ -66,8 +66,9 @@ def test_the_tree_has_what_it_shall_and_nothing_of_the_tests(prefix):
             "lib/pkgconfig/tenon.pc", "lib/cmake/tenon/tenonConfig.cmake", "share/man/man1/tenon.1",
             "share/bash-completion/completions/tenon", "share/tenon/configs/cpu.yaml", "share/doc/tenon/README.md",
             "share/doc/tenon/CHANGELOG.md", "share/doc/tenon/LICENSE", "share/doc/tenon/docs/profile.md"} <= files
+    assert {"lib/tenon/libtn-simcuda.so", "lib/tenon/plugins/cuda.so", "lib/tenon/plugins/sim/cuda.so"} <= files
     assert {"cpu-ref.so", "cpu-simd.so"} <= {f.rpartition("/")[2] for f in files if f.startswith("lib/tenon/plugins/")}
-    assert not [f for f in files if re.search(r"simdev|fake|template\.so|profile_docs|make_tiny|\.a$", f)]
+    assert not [f for f in files if re.search(r"simdev|fake|probe|template\.so|profile_docs|make_tiny|\.a$", f)]
     assert [f for f in files if f.startswith("bin/")] == ["bin/tenon"]
 
 
@@ -88,7 +89,7 @@ def test_the_library_exports_what_its_header_declares_and_nothing_else(prefix):
 def test_the_moved_program_finds_its_plugins_and_runs_a_model(installed, tenon, tiny):
     assert installed.json("version") == tenon.json("version")
     found = {p["name"]: p for p in installed.json("plugins")["plugins"]}
-    assert all(found[name]["state"] == "loaded" for name in ("cpu-ref", "cpu-simd")) and "template" not in found
+    assert all(found[name]["state"] == "loaded" for name in ("cpu-ref", "cpu-simd", "sim/cuda")) and "template" not in found
     assert str(installed.path.parents[1]) in json.dumps(found)
     assert installed.ids(tiny, [5, 6, 7], 6)["ids"] == tenon.ids(tiny, [5, 6, 7], 6)["ids"]
     profile = installed.path.parents[1] / "share/tenon/configs/cpu.yaml"

@@ -2,9 +2,9 @@
 /*
  * Settings and results of the emulator, for tests and tools; kernels do not need it. The first use
  * reads the environment: TENON_SIMT_SCHEDULE (fifo lifo random), TENON_SIMT_SEED,
- * TENON_SIMT_CP_ASYNC (late eager), TENON_SIMT_STREAMS (lazy eager), TENON_SIMT_DEVICE (a100 h100),
- * TENON_SIMT_WORKERS, TENON_SIMT_MEMORY_MB. One thread at a time may change settings, while no
- * kernel runs.
+ * TENON_SIMT_CP_ASYNC (late eager), TENON_SIMT_STREAMS (lazy eager), TENON_SIMT_DEVICE (a100 h100
+ * v100 none), TENON_SIMT_DRIVER (12040: CUDA 12.4), TENON_SIMT_WORKERS, TENON_SIMT_MEMORY_MB. One
+ * thread at a time may change settings, while no kernel runs.
  */
 #ifndef TN_PLUGINS_CUDA_SIMT_EMU_CONTROL_H
 #define TN_PLUGINS_CUDA_SIMT_EMU_CONTROL_H
@@ -14,10 +14,10 @@
 namespace simt
 {
 
-enum class schedule { fifo, lifo, random }; /* which thread of a block runs next */
-enum class copies { late, eager };          /* cp.async lands in its wait, or at once */
-enum class streams { lazy, eager };         /* work runs when somebody waits for it, or at once */
-enum class device { a100, h100 };
+enum class schedule { fifo, lifo, random };   /* which thread of a block runs next */
+enum class copies { late, eager };            /* cp.async lands in its wait, or at once */
+enum class streams { lazy, eager };           /* work runs when somebody waits for it, or at once */
+enum class device { a100, h100, v100, none }; /* v100: too old for the plugins */
 
 struct settings {
     simt::schedule schedule;
@@ -29,6 +29,7 @@ struct settings {
     int reverse_blocks; /* last block first */
     int count;          /* keep the counters below */
     int quiet;          /* faults are not printed */
+    int driver_version; /* 12040: CUDA 12.4; 0: that of the runtime */
     uint64_t max_memory_bytes;
 };
 
@@ -62,6 +63,8 @@ SIMT_API void tn_simt_clear_fault(void);
 SIMT_API size_t tn_simt_counters(simt::counter *out, size_t max_counters);
 SIMT_API void tn_simt_totals(simt::totals *out);
 SIMT_API void tn_simt_reset_counters(void);
+/* How threads are switched: "x86-64", "aarch64", "ucontext". */
+SIMT_API const char *tn_simt_switch_kind(void);
 }
 
 #endif

@@ -24,15 +24,28 @@ namespace simt
 
 static const size_t guard_bytes = 4096;
 
-size_t stack_bytes_default()
+const char *context_kind()
 {
-    return SIMT_HAS_ASAN || SIMT_HAS_TSAN ? 256 * 1024 : 64 * 1024;
+#ifdef TN_SIMT_UCONTEXT
+    return "ucontext";
+#elif defined(__x86_64__)
+    return "x86-64";
+#else
+    return "aarch64";
+#endif
 }
 
-unsigned char *map_stacks(size_t n, size_t stack_bytes)
+size_t stack_bytes_default()
 {
-    void *all = mmap(nullptr, n * stack_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return SIMT_HAS_ASAN ? 256 * 1024 : 64 * 1024;
+}
+
+/* At that address, or anywhere. */
+static unsigned char *map_stacks_at(unsigned char *address, size_t n, size_t stack_bytes)
+{
+    void *all =
+        mmap(address, n * stack_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (address ? MAP_FIXED : 0), -1, 0);
     if (all == MAP_FAILED) {
         std::perror("simt: no address space for the stacks of a block");
         std::abort();
@@ -41,6 +54,17 @@ unsigned char *map_stacks(size_t n, size_t stack_bytes)
     for (size_t i = 0; i < n; i++)
         mprotect(stacks + i * stack_bytes, guard_bytes, PROT_NONE);
     return stacks;
+}
+
+unsigned char *map_stacks(size_t n, size_t stack_bytes)
+{
+    return map_stacks_at(nullptr, n, stack_bytes);
+}
+
+void renew_stacks(unsigned char *stacks, size_t n, size_t stack_bytes)
+{
+    if (SIMT_HAS_TSAN)
+        map_stacks_at(stacks, n, stack_bytes);
 }
 
 /* All stacks start a multiple of 64 KB apart; without a shift their tops would fall into the same
@@ -64,10 +88,9 @@ void context_prepare(context *c, void (*entry)(), int index)
     c->tsan_fiber = __tsan_create_fiber(0);
 #endif
 #ifdef TN_SIMT_UCONTEXT
-    (void)index;
     getcontext(&c->machine);
     c->machine.uc_stack.ss_sp = c->stack;
-    c->machine.uc_stack.ss_size = c->stack_bytes;
+    c->machine.uc_stack.ss_size = stack_top(c, index) - reinterpret_cast<uintptr_t>(c->stack);
     c->machine.uc_link = nullptr;
     makecontext(&c->machine, entry, 0);
 #else

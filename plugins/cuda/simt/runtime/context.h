@@ -52,10 +52,15 @@ struct context {
 /* Stacks, the bytes and the guard page below each. */
 unsigned char *map_stacks(size_t n, size_t stack_bytes);
 size_t stack_bytes_default();
+/* Fresh pages for the first n stacks where TSan would take the next block's use of one for a race
+ * with the last block's. */
+void renew_stacks(unsigned char *stacks, size_t n, size_t stack_bytes);
 
 /* entry begins with context_entered and ends with a switch that says it is the last. index spreads
  * stacks over cache sets. */
 void context_prepare(context *c, void (*entry)(), int index);
+/* How threads are switched: "x86-64", "aarch64", "ucontext". */
+const char *context_kind();
 /* For the thread that runs the first switch. */
 void context_adopt(context *c);
 void context_entered(context *first);

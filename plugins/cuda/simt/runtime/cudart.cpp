@@ -264,6 +264,12 @@ extern "C" cudaError_t cudaMemset(void *devPtr, int value, size_t count)
 
 extern "C" cudaError_t cudaGetDeviceCount(int *count)
 {
+    *count = 0;
+    if (current_settings().device == device::none)
+        return record_error(cudaErrorNoDevice);
+    int driver = current_settings().driver_version;
+    if (driver && driver / 1000 < CUDART_VERSION / 1000) /* "CUDA Compatibility", minor versions */
+        return record_error(cudaErrorInsufficientDriver);
     *count = 1;
     return cudaSuccess;
 }
@@ -352,7 +358,8 @@ extern "C" cudaError_t cudaDeviceSynchronize(void)
 
 extern "C" cudaError_t cudaDriverGetVersion(int *driverVersion)
 {
-    *driverVersion = CUDART_VERSION;
+    int driver = current_settings().driver_version;
+    *driverVersion = driver ? driver : CUDART_VERSION;
     return cudaSuccess;
 }
 
@@ -390,8 +397,11 @@ const error_text error_texts[] = {
     { cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory" },
     { cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration",
       "invalid configuration argument" },
+    { cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver",
+      "CUDA driver version is insufficient for CUDA runtime version" },
     { cudaErrorNoDevice, "cudaErrorNoDevice", "no CUDA-capable device is detected" },
     { cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal" },
+    { cudaErrorDeviceUninitialized, "cudaErrorDeviceUninitialized", "invalid device context" },
     { cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle" },
     { cudaErrorNotReady, "cudaErrorNotReady", "device not ready" },
     { cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure" },

@@ -19,7 +19,7 @@
 namespace simt
 {
 
-/* NVIDIA A100 80GB SXM and H100 SXM data sheets; shared memory: CUDA C++ Programming Guide,
+/* NVIDIA A100 80GB SXM, H100 SXM and V100 data sheets; shared memory: CUDA C++ Programming Guide,
  * "Technical Specifications per Compute Capability". */
 const device_properties *properties_of(device d)
 {
@@ -45,7 +45,18 @@ const device_properties *properties_of(device d)
                                             size_t(50) << 20,
                                             228 * 1024,
                                             227 * 1024 };
-    return d == device::h100 ? &h100 : &a100;
+    static const device_properties v100 = { "Tesla V100-SXM2-16GB (emulated)",
+                                            7,
+                                            0,
+                                            80,
+                                            1530000,
+                                            877000,
+                                            4096,
+                                            size_t(16) << 30,
+                                            size_t(6) << 20,
+                                            96 * 1024,
+                                            96 * 1024 };
+    return d == device::h100 ? &h100 : d == device::v100 ? &v100 : &a100;
 }
 
 static const size_t page_bytes = 4096, alignment = 256, tail_bytes = 256;

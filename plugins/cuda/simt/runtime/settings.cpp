@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/cuda/simt/runtime/settings.h"
 
+#include "plugins/cuda/simt/runtime/context.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -53,10 +55,12 @@ static settings from_environment()
         static_cast<schedule>(word_of("TENON_SIMT_SCHEDULE", { "fifo", "lifo", "random" }));
     s.copies = static_cast<copies>(word_of("TENON_SIMT_CP_ASYNC", { "late", "eager" }));
     s.streams = static_cast<streams>(word_of("TENON_SIMT_STREAMS", { "lazy", "eager" }));
-    s.device = static_cast<device>(word_of("TENON_SIMT_DEVICE", { "a100", "h100" }));
+    s.device =
+        static_cast<device>(word_of("TENON_SIMT_DEVICE", { "a100", "h100", "v100", "none" }));
     s.seed = static_cast<uint32_t>(number_of("TENON_SIMT_SEED", 1, 0, 0xffffffffu));
     unsigned long n_cores = std::max(1u, std::thread::hardware_concurrency());
     s.n_workers = static_cast<int>(number_of("TENON_SIMT_WORKERS", std::min(n_cores, 8ul), 1, 64));
+    s.driver_version = static_cast<int>(number_of("TENON_SIMT_DRIVER", 0, 0, 99990));
     s.max_memory_bytes =
         static_cast<uint64_t>(number_of("TENON_SIMT_MEMORY_MB", 4096, 1, 80 * 1024)) << 20;
     return s;
@@ -109,6 +113,11 @@ extern "C" void tn_simt_set_settings(const settings *s)
 extern "C" const char *tn_simt_fault(void)
 {
     return fault_text;
+}
+
+extern "C" const char *tn_simt_switch_kind(void)
+{
+    return context_kind();
 }
 
 extern "C" void tn_simt_clear_fault(void)
