@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static double now_s(void)
+double tn_check_now_s(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -130,16 +130,10 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 
 /* ---- the whole ---- */
 
-static tn_status open_reference(tn_check_session *s, tn_error *err)
+tn_status tn_check_open_reference(tn_check_session *s, tn_error *err)
 {
     const tn_plugin_spec spec = { .name = s->args->against };
-    const tn_plugin_set_args args = { .spec = &spec,
-                                      .n_specs = 1,
-                                      .plugin_dir = s->setup->plugin_dir,
-                                      .device = "cpu",
-                                      .fallback = "none",
-                                      .team = s->setup->team };
-    TN_TRY(tn_plugin_set_open(&args, &s->reference, err));
+    TN_TRY(tn_check_open_plugin(&spec, s->setup->plugin_dir, s->setup->team, &s->reference, err));
     const tn_plugin_entry *entry = tn_plugin_set_entry(s->reference, 0);
     if (entry->state != TN_PLUGIN_LOADED)
         return tn_fail(err, TN_INVALID, "the reference %s is not there: %s", s->args->against,
@@ -147,13 +141,27 @@ static tn_status open_reference(tn_check_session *s, tn_error *err)
     return TN_OK;
 }
 
+tn_status tn_check_known_op(const char *op, tn_error *err)
+{
+    if (op && !tn_op_find(op))
+        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
+                       op);
+    return TN_OK;
+}
+
+void tn_check_session_close(tn_check_session *s)
+{
+    tn_check_schedule_deinit(&s->schedule);
+    tn_plugin_set_close(s->reference);
+    s->other.profile = NULL; /* the setup's */
+    tn_setup_close(&s->other);
+}
+
 static tn_status check_filters(const tn_check_session *s, tn_error *err)
 {
     const tn_check_args *a = s->args;
     const tn_binding *b = s->setup->binding;
-    if (a->op && !tn_op_find(a->op))
-        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
-                       a->op);
+    TN_TRY(tn_check_known_op(a->op, err));
     for (int32_t i = 0; i < b->n_nodes; i++)
         if (tn_check_selected(a, b->node[i].node.path, b->node[i].op->name))
             return TN_OK;
@@ -166,7 +174,7 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
 
 tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error *err)
 {
-    const double start = now_s();
+    const double start = tn_check_now_s();
     tn_check_session s = { .args = args, .setup = args->setup, .report = out };
     *out = (tn_check_report){ .profile = args->setup->profile->source,
                               .against = args->against,
@@ -174,16 +182,13 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
                               .passed = true };
     tn_status status = check_filters(&s, err);
     if (!status)
-        status = open_reference(&s, err);
+        status = tn_check_open_reference(&s, err);
     if (!status)
         status = tn_check_lockstep(&s, err);
     if (!status && !args->node)
         status = tn_check_ops(&s, err);
-    tn_check_schedule_deinit(&s.schedule);
-    tn_plugin_set_close(s.reference);
-    s.other.profile = NULL; /* the setup's */
-    tn_setup_close(&s.other);
-    out->seconds = now_s() - start;
+    tn_check_session_close(&s);
+    out->seconds = tn_check_now_s() - start;
     if (status)
         tn_check_report_deinit(out);
     return status;
@@ -192,5 +197,6 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
 void tn_check_report_deinit(tn_check_report *report)
 {
     tn_check_results_deinit(&report->results);
+    tn_check_matrix_deinit(&report->matrix);
     *report = (tn_check_report){ 0 };
 }

@@ -241,6 +241,9 @@ static tn_status open_other(tn_check_session *s, tn_error *err)
         return TN_OK;
     s->other.profile = s->setup->profile;
     TN_TRY(tn_team_create(tn_team_workers(s->setup->team) == 1 ? 4 : 1, &s->other.team, err));
+    if (s->plugin)
+        return tn_check_open_plugin(s->plugin, s->setup->plugin_dir, s->other.team,
+                                    &s->other.plugins, err);
     return tn_setup_plugins(&s->other, s->setup->plugin_dir, err);
 }
 

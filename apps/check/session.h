@@ -10,11 +10,23 @@
 typedef struct tn_check_session {
     const tn_check_args *args;
     const tn_setup *setup;
+    const tn_plugin_spec
+        *plugin; /* of a check of a plugin alone: setup has no profile; else NULL */
     tn_plugin_set *reference;
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
     tn_setup other;             /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
+
+double tn_check_now_s(void);
+/** TN_INVALID when there is no such op. op NULL: any. */
+tn_status tn_check_known_op(const char *op, tn_error *err) TN_MUST_USE;
+/** A set of one plugin. */
+tn_status tn_check_open_plugin(const tn_plugin_spec *spec, const char *plugin_dir, tn_team *team,
+                               tn_plugin_set **out, tn_error *err) TN_MUST_USE;
+tn_status tn_check_open_reference(tn_check_session *s, tn_error *err) TN_MUST_USE;
+/** What the session opened. */
+void tn_check_session_close(tn_check_session *s);
 
 /** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
 tn_status tn_check_node_parts(const tn_check_session *s, const tn_bound_node *bound,

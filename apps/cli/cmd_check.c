@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tenon check: the plugins of a profile, held against the reference. */
+/* tenon check: the plugins of a profile, or one plugin alone, held against the reference. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "apps/check/check.h"
 #include "apps/check/report.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
@@ -54,21 +58,60 @@ static tn_status check(const tn_cli_options *o, tn_setup *setup, tn_check_report
     return status;
 }
 
+static tn_status check_profile(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
+                               tn_error *err)
+{
+    const char *sets[TN_CLI_MAX_LIST + 1];
+    char thread_set[32];
+    TN_TRY(tn_cli_need_model(o, err));
+    const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    TN_TRY(tn_setup_open(setup, &args, err));
+    return check(o, setup, out, err);
+}
+
+/* ---- --plugin ---- */
+
+static tn_status check_plugin_options(const tn_cli_options *o, tn_error *err)
+{
+    const char *given = o->profile ? "profile" : o->model ? "model" : o->node ? "node" : NULL;
+    if (given || o->set.n > 0)
+        return tn_fail(err, TN_INVALID,
+                       "--plugin checks a plugin alone; --%s belongs to the check of a profile",
+                       given ? given : "set");
+    return TN_OK;
+}
+
+static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_check_report *out,
+                              tn_error *err)
+{
+    tn_cli_progress progress;
+    tn_check_plugin_args args = { .path = path,
+                                  .plugin_dir = o->plugin_dir,
+                                  .against = o->against ? o->against : "cpu-ref",
+                                  .seed = o->has_seed ? o->seed : 1,
+                                  .threads = o->threads,
+                                  .progress = on_progress,
+                                  .ctx = &progress };
+    TN_TRY(check_plugin_options(o, err));
+    TN_TRY(only_op(o, &args.op, err));
+    if (!realpath(o->plugin, path))
+        return tn_fail(err, TN_INVALID, "--plugin %s: %s; give the path of a plugin's file",
+                       o->plugin, strerror(errno));
+    tn_cli_progress_init(&progress, "checking", TN_CLI_COUNT, o);
+    const tn_status status = tn_check_plugin(&args, out, err);
+    tn_cli_progress_end(&progress);
+    return status;
+}
+
 int tn_cmd_check(const tn_cli_options *o)
 {
     tn_error err = { 0 };
-    tn_setup setup;
+    tn_setup setup = { .graph = { .logits = -1, .argmax = -1 } };
     tn_check_report r = { 0 };
-    const char *sets[TN_CLI_MAX_LIST + 1];
-    char thread_set[32];
-    tn_status status = tn_cli_need_model(o, &err);
-    if (status)
-        return tn_cli_error(status, &err);
-    const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    char path[PATH_MAX];
+    const tn_status status =
+        o->plugin ? check_plugin(o, path, &r, &err) : check_profile(o, &setup, &r, &err);
     int exit_status = TN_EXIT_USAGE;
-    status = tn_setup_open(&setup, &args, &err);
-    if (!status)
-        status = check(o, &setup, &r, &err);
     if (status)
         (void)tn_cli_error(status, &err); /* whatever kept it from running: 2 */
     else
