@@ -19,7 +19,9 @@ typedef struct tn_check_class {
     bool w8;        /* weights that come as values (K-quants) in 8 bits, by groups of 32 */
 } tn_check_class;
 
-enum { TN_CHECK_CODE_GROUP = 32, TN_CHECK_MAX_CODE = 127 };
+/* Groups of 8-bit codes, their largest, and how many standard deviations roundings that are taken
+ * for independent may add up to: 6 is passed by 2 in 1e9. */
+enum { TN_CHECK_CODE_GROUP = 32, TN_CHECK_MAX_CODE = 127, TN_CHECK_SIGMAS = 6 };
 
 /** The class of that name, or NULL. */
 const tn_check_class *tn_check_class_find(const char *name);
