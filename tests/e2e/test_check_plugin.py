@@ -73,6 +73,10 @@ def test_what_a_plugin_supports_in_part_is_said(tenon, build):
     assert re.search(r"^ +6 of 9", tenon("check", "--plugin", path, "--only", "op=add").stdout.decode(), re.MULTILINE)
 
 
+def test_a_plugin_of_the_published_header_passes(tenon):
+    assert tenon.json("check", "--plugin", PLUGINS / "abi-v1_0.so")["passed"]
+
+
 @pytest.mark.parametrize("rule, more, options, words", [
     ("exports", '\n__attribute__((visibility("default"))) int helper(void) { return 1; }\n', [],
      ["besides tn_plugin_v1: helper", "-fvisibility=hidden"]),
