@@ -90,7 +90,7 @@ def test_the_plugins_of_this_tree_support_everything_and_pass(tenon, name):
         recoded = {f for f, c in embeds.items() if c["kernel"] == "cpu-simd.embed.w8"}
         assert recoded == {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k", "q5_0", "q5_1", "iq4_nl", "iq4_xs"}
         assert all(c["worst"] == 0 for f, c in embeds.items() if f not in recoded)
-        assert all(embeds[f]["worst"] < 0.2 for f in ("q5_0", "iq4_nl", "iq4_xs"))
+        assert all(embeds[f]["worst"] < 0.2 for f in ("q4_k", "q5_0", "iq4_nl", "iq4_xs"))  # their codes are found again
 
 
 @pytest.mark.parametrize("rule, more, options, words", [
