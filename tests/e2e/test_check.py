@@ -64,6 +64,16 @@ def test_a_correct_plugin_passes_on_several_seeds(model, plugin):
         assert done.returncode == 0, f"seed {seed}: {done.stdout}{done.stderr}"
 
 
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K",
+                                  "IQ4_NL", "IQ4_XS"])
+def test_models_of_every_weight_format_pass_on_cpu_simd(make_model, kind):
+    """Also as embedding and tied head, and as the values of a layer whose other weights are of another format."""
+    shape = ("--dim", "256", "--heads", "4", "--head-dim", "64", "--ffn", "256", "--layers", "1")
+    for options in (("--type", kind, "--embed-type", kind, "--tied", "1"), ("--type", "Q4_1", "--v-type", kind, "--tied", "0")):
+        done = check(make_model(*options, *shape), "cpu-simd", kv="i8")
+        assert done.returncode == 0, f"{options}: {done.stdout}{done.stderr}"
+
+
 @pytest.mark.parametrize("plugin", ["alt-f32", "alt-f16", "alt-a8", "cpu-simd"])
 def test_there_is_no_false_alarm_over_200_seeds(make_model, plugin):
     """Label slow: 200 sets of made-up cases and claims, each with a tiny model of one of several types and KV formats."""
