@@ -34,6 +34,7 @@ typedef struct tn_check_tensor {
 /* A step. Arrays as in tn_batch; table entries past a sequence's blocks are -1. */
 typedef struct tn_check_batch {
     int32_t n_tokens, n_seqs, n_decode, n_rows, max_q, max_kv, table_stride, n_tables, half_rotary;
+    int32_t *seq; /* [n_seqs] number of the sequence in its schedule; NULL in made-up cases */
     int32_t *tokens, *pos, *slot, *q_start, *kv_len, *rope_index, *table, *rows;
     float *rope_table;
 } tn_check_batch;

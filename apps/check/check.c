@@ -2,6 +2,7 @@
 #include "apps/check/check.h"
 
 #include "apps/check/session.h"
+#include "core/base/alloc.h"
 #include "core/base/glob.h"
 #include "core/bind/bind.h"
 
@@ -164,6 +165,23 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
                    a->node);
 }
 
+static tn_status run_parts(tn_check_session *s, tn_error *err)
+{
+    const bool whole = !s->args->node && !s->args->op;
+    TN_TRY(check_filters(s, err));
+    TN_TRY(open_reference(s, err));
+    if (whole) {
+        s->runner = tn_alloc_array((size_t)s->setup->binding->n_nodes, sizeof *s->runner);
+        if (!s->runner)
+            return tn_fail_memory(err, "the nodes");
+    }
+    TN_TRY(tn_check_lockstep(s, err));
+    if (whole)
+        TN_TRY(tn_check_free(s, err));
+    tn_check_runners_close(s);
+    return s->args->node ? TN_OK : tn_check_ops(s, err);
+}
+
 tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error *err)
 {
     const double start = now_s();
@@ -171,14 +189,10 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
     *out = (tn_check_report){ .profile = args->setup->profile->source,
                               .against = args->against,
                               .seed = args->seed,
-                              .passed = true };
-    tn_status status = check_filters(&s, err);
-    if (!status)
-        status = open_reference(&s, err);
-    if (!status)
-        status = tn_check_lockstep(&s, err);
-    if (!status && !args->node)
-        status = tn_check_ops(&s, err);
+                              .passed = true,
+                              .free = { .why_not = "", .first = -1 } };
+    const tn_status status = run_parts(&s, err);
+    tn_check_runners_close(&s);
     tn_check_schedule_deinit(&s.schedule);
     tn_plugin_set_close(s.reference);
     s.other.profile = NULL; /* the setup's */

@@ -13,6 +13,7 @@
 #ifndef TN_APPS_CHECK_CHECK_H
 #define TN_APPS_CHECK_CHECK_H
 
+#include "apps/check/free_run.h"
 #include "apps/check/result.h"
 #include "runtime/setup.h"
 
@@ -34,6 +35,7 @@ typedef struct tn_check_report {
     int64_t n_cases;
     double seconds;
     tn_check_results results;
+    tn_check_free_run free; /* its memory is that of the results */
 } tn_check_report;
 
 /** TN_OK when the check could run, whatever it found. TN_INVALID: nothing matches node or op; the

@@ -16,6 +16,7 @@ typedef struct tn_check_class {
     double operand; /* of each operand of a product; 0: operands are not rounded */
     bool exact;     /* the same bits, after rounding to the edge's type */
     bool a8;        /* activations of quantised weights in 8 bits */
+    double drift;   /* of the logits of a free run: RMS error by standard deviation */
 } tn_check_class;
 
 /** The class of that name, or NULL. */

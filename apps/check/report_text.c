@@ -69,6 +69,71 @@ static void write_node(const tn_check_result *r, tn_strbuf *out)
                      r->metrics.worst, r->metrics.nmse);
 }
 
+/* The nodes behind which the drift is largest, and where it grows most. */
+static void write_drift(const tn_check_free_run *run, bool all, tn_strbuf *out)
+{
+    const tn_check_drift *grown = NULL;
+    double before = 0, growth = 0;
+    tn_strbuf_puts(out, "  drift by layer:");
+    for (int32_t i = 0; i < run->n_drift; i++) {
+        const tn_check_drift *d = &run->drift[i];
+        if (!grown || d->relative - before > growth) {
+            grown = d;
+            growth = d->relative - before;
+        }
+        before = d->relative;
+        if (d->ends_layer)
+            tn_strbuf_printf(out, " %.1e", d->relative);
+    }
+    tn_strbuf_puts(out, "\n");
+    if (grown && growth > 0)
+        tn_strbuf_printf(out, "  it grows most at %s, by %.1e\n", grown->node, growth);
+    for (int32_t i = 0; all && i < run->n_drift; i++)
+        tn_strbuf_printf(out, "    %-28s %.2e\n", run->drift[i].node, run->drift[i].relative);
+}
+
+static void write_first(const tn_check_token *t, tn_strbuf *out)
+{
+    static const char *const why[] = { "", "a tie: errors of the logits explain it", "no tie",
+                                       "the logits are too far off" };
+    tn_strbuf_printf(out,
+                     "  first other token: sequence %d, position %d: %d, expected %d; logits %.3g "
+                     "apart, their RMS error %.3g: %s\n",
+                     (int)t->seq, (int)t->pos, (int)t->got, (int)t->expected, t->gap, t->rms,
+                     why[t->state]);
+}
+
+static void write_guilty(const tn_check_free_run *run, tn_strbuf *out)
+{
+    tn_strbuf_printf(out, "  %s computed by the reference %s the tokens (%d %s):\n",
+                     run->n_guilty == 1 ? "this node" : "these nodes",
+                     run->n_guilty == 1 ? "restores" : "restore", (int)run->n_tests,
+                     run->n_tests == 1 ? "run" : "runs");
+    for (int32_t i = 0; i < run->n_guilty; i++)
+        tn_strbuf_printf(out, "    %-28s %s\n", run->guilty[i].node, run->guilty[i].kernel);
+    if (!run->smallest)
+        tn_strbuf_puts(out, "    there may be fewer: the search was ended\n");
+}
+
+static void write_free_run(const tn_check_report *r, bool all, tn_strbuf *out)
+{
+    const tn_check_free_run *run = &r->free;
+    if (*run->why_not)
+        tn_strbuf_printf(out, "\nfree run: none, %s\n", run->why_not);
+    if (!run->ran)
+        return;
+    tn_strbuf_printf(out,
+                     "\nfree run: %d of %d best tokens are the same; KL %.2e, at most %.2e nats; "
+                     "RMS error of the logits at most %.2e of their deviation (limit %g)\n",
+                     (int)run->n_same, (int)run->n_tokens, run->mean_kl, run->most_kl,
+                     run->most_rms, run->rms_limit);
+    write_drift(run, all, out);
+    if (run->first >= 0)
+        write_first(&run->token[run->first], out);
+    if (run->n_guilty > 0)
+        write_guilty(run, out);
+}
+
 void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
 {
     group g[MAX_GROUPS];
@@ -81,6 +146,7 @@ void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
                      "max abs");
     for (int32_t i = 0; i < n; i++)
         write_group(&g[i], out);
+    write_free_run(r, all, out);
     for (int32_t i = 0; i < r->results.n; i++) {
         if (r->results.item[i].state != TN_CHECK_FAILED)
             continue;

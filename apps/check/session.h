@@ -5,7 +5,7 @@
 
 #include "apps/check/check.h"
 #include "apps/check/compare.h"
-#include "apps/check/track.h"
+#include "apps/check/walk.h"
 
 typedef struct tn_check_session {
     const tn_check_args *args;
@@ -13,6 +13,7 @@ typedef struct tn_check_session {
     tn_plugin_set *reference;
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
+    tn_check_runner *runner;    /* [n_nodes] kept open by lockstep for the free run; NULL: there is none */
     tn_setup other;             /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
 
@@ -42,5 +43,7 @@ tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_chec
 /* ---- the parts ---- */
 tn_status tn_check_ops(tn_check_session *s, tn_error *err) TN_MUST_USE;
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
+tn_status tn_check_free(tn_check_session *s, tn_error *err) TN_MUST_USE;
+void tn_check_runners_close(tn_check_session *s);
 
 #endif
