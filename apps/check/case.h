@@ -71,6 +71,8 @@ tn_weight_rows tn_check_part_rows(const tn_check_part *part, int32_t index, int3
 void tn_check_round_values(float *values, size_t n, int32_t dtype);
 /** Blocks of a sequence: ceil(tokens / block_tokens). */
 int32_t tn_check_blocks(int32_t tokens, int32_t block_tokens);
+/** The same of rows [r0, r0 + n) of every input and output; the batch stays. */
+tn_check_case tn_check_case_rows(const tn_check_case *c, int32_t r0, int32_t n);
 /** "3 tokens, 2 sequences, in 3 x 576, out 3 x 960" */
 void tn_check_case_shape(const tn_check_case *c, char *text, size_t cap);
 

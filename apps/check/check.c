@@ -165,6 +165,12 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
                    a->node);
 }
 
+static tn_status run_repro(tn_check_session *s, tn_error *err)
+{
+    TN_TRY(open_reference(s, err));
+    return tn_check_replay(s, s->args->repro, err);
+}
+
 static tn_status run_parts(tn_check_session *s, tn_error *err)
 {
     const bool whole = !s->args->node && !s->args->op;
@@ -191,7 +197,7 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
                               .seed = args->seed,
                               .passed = true,
                               .free = { .why_not = "", .first = -1 } };
-    const tn_status status = run_parts(&s, err);
+    const tn_status status = args->repro ? run_repro(&s, err) : run_parts(&s, err);
     tn_check_runners_close(&s);
     tn_check_schedule_deinit(&s.schedule);
     tn_plugin_set_close(s.reference);

@@ -24,6 +24,8 @@ typedef struct tn_check_args {
     const char *op;      /* only this op, or NULL */
     uint64_t seed;
     bool quick;
+    const char *repro_dir; /* where files of failing cases go; NULL: none are written */
+    const struct tn_check_repro *repro; /* only this case; the setup then needs plugins only */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* may be NULL */
     void *ctx;
 } tn_check_args;

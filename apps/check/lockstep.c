@@ -80,6 +80,8 @@ static tn_status check_claims(node_check *n, const tn_check_case *c, tn_error *e
         return tn_fail_memory(err, "the results");
     r->signature = tn_check_results_text(&n->s->report->results, "%s", shape);
     tn_check_note(n->s, r, c, "", &verdict);
+    TN_TRY(tn_check_save(n->s, n->s->report->results.n - 1, n->bound->plugin, n->bound->kernel, c,
+                         err));
     n->result = &n->s->report->results.item[n->result_index];
     return TN_OK;
 }
@@ -104,6 +106,9 @@ static tn_status check_step(node_check *n, int32_t step, tn_error *err)
             if (!status && !verdict.failed)
                 status = check_claims(n, &c, err);
         }
+        if (!status && n->result)
+            status =
+                tn_check_save(n->s, n->result_index, n->bound->plugin, n->bound->kernel, &c, err);
         if (!status) {
             tn_check_expected_take(&expected, out, &pool);
             tn_check_track_put(n->track, n->index, step, out, &pool);

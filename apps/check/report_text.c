@@ -49,8 +49,9 @@ static void write_group(const group *g, tn_strbuf *out)
     tn_strbuf_puts(out, "\n");
 }
 
-static void write_failure(const tn_check_result *r, tn_strbuf *out)
+static void write_failure(const tn_check_result *r, const char *profile, tn_strbuf *out)
 {
+    const bool has_profile = strcmp(profile, "default") != 0;
     tn_strbuf_printf(out, "\nFAILED  %s: %s\n", tn_check_part_name(r->part), r->node);
     tn_strbuf_printf(out, "  op %s, kernel %s of %s, class %s\n", r->op, r->kernel, r->plugin,
                      r->tolerance);
@@ -58,7 +59,8 @@ static void write_failure(const tn_check_result *r, tn_strbuf *out)
         tn_strbuf_printf(out, "  %s\n", r->shape);
     tn_strbuf_printf(out, "  %s\n", r->text);
     if (*r->repro)
-        tn_strbuf_printf(out, "  again: tenon check --repro %s\n", r->repro);
+        tn_strbuf_printf(out, "  again: tenon check --repro %s%s%s\n", r->repro,
+                         has_profile ? " --profile " : "", has_profile ? profile : "");
 }
 
 static void write_node(const tn_check_result *r, tn_strbuf *out)
@@ -150,7 +152,7 @@ void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
     for (int32_t i = 0; i < r->results.n; i++) {
         if (r->results.item[i].state != TN_CHECK_FAILED)
             continue;
-        write_failure(&r->results.item[i], out);
+        write_failure(&r->results.item[i], r->profile, out);
         failed++;
     }
     tn_strbuf_printf(out, "\n%s: %lld cases against %s in %.1f s", r->passed ? "passed" : "FAILED",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Steps to run a graph on: a few sequences in permuted blocks, prefilled in chunks, mixed with
- * decoding ones, one on another's prefix where there is room, one in blocks that another had. Thread: immutable once made.
+ * decoding ones, one on another's prefix where there is room, one in blocks that another had.
+ * Thread: immutable once made.
  */
 #ifndef TN_APPS_CHECK_SCHEDULE_H
 #define TN_APPS_CHECK_SCHEDULE_H

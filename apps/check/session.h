@@ -13,8 +13,9 @@ typedef struct tn_check_session {
     tn_plugin_set *reference;
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
-    tn_check_runner *runner;    /* [n_nodes] kept open by lockstep for the free run; NULL: there is none */
-    tn_setup other;             /* the profile's plugins once more, on another number of threads */
+    tn_check_runner
+        *runner;    /* [n_nodes] kept open by lockstep for the free run; NULL: there is none */
+    tn_setup other; /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
 
 /** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
@@ -40,10 +41,18 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
                           tn_check_verdict *out, tn_error *err) TN_MUST_USE;
 
+/** Write a repro file for a failed result, unless its kernel has one of this part already. That
+ * none could be written is told in the result. */
+tn_status tn_check_save(tn_check_session *s, int32_t result, const tn_plugin_entry *plugin,
+                        const tn_kernel *kernel, const tn_check_case *c, tn_error *err) TN_MUST_USE;
+
 /* ---- the parts ---- */
 tn_status tn_check_ops(tn_check_session *s, tn_error *err) TN_MUST_USE;
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
 tn_status tn_check_free(tn_check_session *s, tn_error *err) TN_MUST_USE;
+/** Run the case of a repro file again, alone. */
+tn_status tn_check_replay(tn_check_session *s, const struct tn_check_repro *repro,
+                          tn_error *err) TN_MUST_USE;
 void tn_check_runners_close(tn_check_session *s);
 
 #endif
