@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-static double now_s(void)
+double tn_check_now_s(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -131,20 +131,11 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 
 /* ---- the whole ---- */
 
-static tn_status open_reference(tn_check_session *s, tn_error *err)
+tn_status tn_check_known_op(const char *op, tn_error *err)
 {
-    const tn_plugin_spec spec = { .name = s->args->against };
-    const tn_plugin_set_args args = { .spec = &spec,
-                                      .n_specs = 1,
-                                      .plugin_dir = s->setup->plugin_dir,
-                                      .device = "cpu",
-                                      .fallback = "none",
-                                      .team = s->setup->team };
-    TN_TRY(tn_plugin_set_open(&args, &s->reference, err));
-    const tn_plugin_entry *entry = tn_plugin_set_entry(s->reference, 0);
-    if (entry->state != TN_PLUGIN_LOADED)
-        return tn_fail(err, TN_INVALID, "the reference %s is not there: %s", s->args->against,
-                       entry->reason);
+    if (op && !tn_op_find(op))
+        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
+                       op);
     return TN_OK;
 }
 
@@ -152,9 +143,7 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
 {
     const tn_check_args *a = s->args;
     const tn_binding *b = s->setup->binding;
-    if (a->op && !tn_op_find(a->op))
-        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
-                       a->op);
+    TN_TRY(tn_check_known_op(a->op, err));
     for (int32_t i = 0; i < b->n_nodes; i++)
         if (tn_check_selected(a, b->node[i].node.path, b->node[i].op->name))
             return TN_OK;
@@ -167,7 +156,7 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
 
 static tn_status run_repro(tn_check_session *s, tn_error *err)
 {
-    TN_TRY(open_reference(s, err));
+    TN_TRY(tn_check_open_reference(s, err));
     return tn_check_replay(s, s->args->repro, err);
 }
 
@@ -175,7 +164,7 @@ static tn_status run_parts(tn_check_session *s, tn_error *err)
 {
     const bool whole = !s->args->node && !s->args->op;
     TN_TRY(check_filters(s, err));
-    TN_TRY(open_reference(s, err));
+    TN_TRY(tn_check_open_reference(s, err));
     if (whole) {
         s->runner = tn_alloc_array((size_t)s->setup->binding->n_nodes, sizeof *s->runner);
         if (!s->runner)
@@ -190,20 +179,15 @@ static tn_status run_parts(tn_check_session *s, tn_error *err)
 
 tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error *err)
 {
-    const double start = now_s();
+    const double start = tn_check_now_s();
     tn_check_session s = { .args = args, .setup = args->setup, .report = out };
     *out = (tn_check_report){ .profile = args->setup->profile->source,
                               .against = args->against,
                               .seed = args->seed,
-                              .passed = true,
-                              .free = { .why_not = "", .first = -1 } };
+                              .passed = true };
     const tn_status status = args->repro ? run_repro(&s, err) : run_parts(&s, err);
-    tn_check_runners_close(&s);
-    tn_check_schedule_deinit(&s.schedule);
-    tn_plugin_set_close(s.reference);
-    s.other.profile = NULL; /* the setup's */
-    tn_setup_close(&s.other);
-    out->seconds = now_s() - start;
+    tn_check_session_close(&s);
+    out->seconds = tn_check_now_s() - start;
     if (status)
         tn_check_report_deinit(out);
     return status;
@@ -212,5 +196,6 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
 void tn_check_report_deinit(tn_check_report *report)
 {
     tn_check_results_deinit(&report->results);
+    tn_check_matrix_deinit(&report->matrix);
     *report = (tn_check_report){ 0 };
 }

@@ -226,16 +226,8 @@ static tn_status open_other(tn_check_session *s, tn_error *err)
 {
     if (s->other.plugins)
         return TN_OK;
-    s->other.profile = s->setup->profile;
     TN_TRY(tn_team_create(tn_team_workers(s->setup->team) == 1 ? 4 : 1, &s->other.team, err));
-    return tn_setup_plugins(&s->other, s->setup->plugin_dir, err);
-}
-
-/* The same kernel of the plugin's other instance; NULL when it did not open again. */
-static const tn_plugin_entry *other_plugin(const claim *a)
-{
-    const tn_plugin_entry *p = tn_plugin_set_find(a->s->other.plugins, a->k->plugin->name);
-    return p && p->state == TN_PLUGIN_LOADED && p->n_kernels == a->k->plugin->n_kernels ? p : NULL;
+    return tn_check_open_again(s, &s->other, err);
 }
 
 static tn_status check_threads(const claim *a, tn_error *err)
@@ -243,7 +235,7 @@ static tn_status check_threads(const claim *a, tn_error *err)
     tn_check_kernel *k = NULL;
     tn_check_fault fault = { 0 };
     TN_TRY(open_other(a->s, err));
-    const tn_plugin_entry *plugin = other_plugin(a);
+    const tn_plugin_entry *plugin = tn_check_same_plugin(&a->s->other, a->k->plugin);
     if (!plugin)
         return TN_OK;
     TN_TRY(tn_check_kernel_open(plugin, &plugin->kernel[a->k->kernel - a->k->plugin->kernel],

@@ -398,7 +398,7 @@ tn_status tn_check_free(tn_check_session *s, tn_error *err)
     tn_check_free_run *run = &s->report->free;
     const char *missing = missing_node(s);
     tn_check_free_state f;
-    *run = (tn_check_free_run){ .why_not = "", .first = -1 };
+    *run = (tn_check_free_run){ .first = -1 };
     if (missing) {
         run->why_not = tn_check_results_text(&s->report->results,
                                              "the kernel of %s could not be opened", missing);

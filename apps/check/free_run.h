@@ -36,7 +36,7 @@ typedef struct tn_check_pair {
 
 typedef struct tn_check_free_run {
     bool ran, failed;
-    const char *why_not; /* it did not run; "" */
+    const char *why_not; /* it was to run and could not; NULL */
     tn_check_token *token;
     int32_t n_tokens, n_same, first; /* first: the first with another token, or -1 */
     double mean_kl, most_kl;

@@ -115,24 +115,39 @@ static tn_status write_case(tn_check_session *s, tn_check_result *r, const tn_ch
     return TN_OK;
 }
 
+static tn_status save(tn_check_session *s, tn_check_result *r, const tn_plugin_entry *plugin,
+                      const tn_kernel *kernel, const tn_check_case *c, tn_error *err)
+{
+    tn_check_results *all = &s->report->results;
+    tn_check_shrunk shrunk;
+    tn_error why = { 0 };
+    bool fails;
+    TN_TRY(smallest(s, plugin, kernel, c, r->part == TN_CHECK_CLAIMS, &shrunk, &fails, err));
+    if (write_case(s, r, &shrunk.c, &why))
+        r->text = tn_check_results_text(all, "%s (no repro file: %s)", r->text, why.text);
+    else if (!fails)
+        r->text = tn_check_results_text(all, "%s (alone it passes: it depends on what ran before)",
+                                        r->text);
+    tn_check_shrunk_deinit(&shrunk);
+    return TN_OK;
+}
+
 tn_status tn_check_save(tn_check_session *s, int32_t result, const tn_plugin_entry *plugin,
                         const tn_kernel *kernel, const tn_check_case *c, tn_error *err)
 {
     tn_check_result *r = &s->report->results.item[result];
-    tn_check_shrunk shrunk;
-    tn_error why = { 0 };
-    bool fails;
+    tn_setup again = { .team = s->setup->team };
     if (!s->args->repro_dir || r->state != TN_CHECK_FAILED || has_file(s, r))
         return TN_OK;
-    TN_TRY(smallest(s, plugin, kernel, c, r->part == TN_CHECK_CLAIMS, &shrunk, &fails, err));
-    if (write_case(s, r, &shrunk.c, &why))
-        r->text =
-            tn_check_results_text(&s->report->results, "%s (no repro file: %s)", r->text, why.text);
-    else if (!fails)
-        r->text = tn_check_results_text(
-            &s->report->results, "%s (alone it passes: it depends on what ran before)", r->text);
-    tn_check_shrunk_deinit(&shrunk);
-    return TN_OK;
+    /* On an instance of its own, where no case before it has left anything. */
+    tn_status status = tn_check_open_again(s, &again, err);
+    const tn_plugin_entry *same = status ? NULL : tn_check_same_plugin(&again, plugin);
+    if (same)
+        status = save(s, r, same, &same->kernel[kernel - plugin->kernel], c, err);
+    again.profile = NULL; /* the setup's, as the team */
+    again.team = NULL;
+    tn_setup_close(&again);
+    return status;
 }
 
 /* ---- run again ---- */
@@ -187,7 +202,5 @@ tn_status tn_check_replay(tn_check_session *s, const tn_check_repro *repro, tn_e
     if (!r)
         return tn_fail_memory(err, "the results");
     tn_check_note(s, r, &repro->c, repro->c.name, &v);
-    if (v.failed)
-        r->repro = tn_check_results_text(&s->report->results, "%s", repro->path);
     return TN_OK;
 }

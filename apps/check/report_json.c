@@ -55,13 +55,29 @@ static json_t *bisection(const tn_check_free_run *run)
 static json_t *free_run(const tn_check_free_run *run)
 {
     if (!run->ran)
-        return *run->why_not ? json_pack("{s:s}", "why_not", run->why_not) : json_null();
+        return run->why_not ? json_pack("{s:s}", "why_not", run->why_not) : json_null();
     return json_pack("{s:b, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "passed",
                      (int)!run->failed, "tokens", (int)run->n_tokens, "same", (int)run->n_same,
                      "first_difference", (int)run->first, "mean_kl", finite(run->mean_kl), "max_kl",
                      finite(run->most_kl), "max_rms", finite(run->most_rms), "rms_limit",
                      run->rms_limit, "rows", tokens(run), "drift", drift(run), "bisection",
                      bisection(run));
+}
+
+static json_t *matrix_json(const tn_check_matrix *m)
+{
+    json_t *list = json_array();
+    for (int32_t i = 0; i < m->n; i++) {
+        const tn_check_cell *c = &m->cell[i];
+        const char *weights = *c->format && !c->op->uses_kv ? c->format : NULL;
+        const char *pages = *c->format && c->op->uses_kv ? c->format : NULL;
+        json_array_append_new(
+            list, json_pack("{s:s, s:s?, s:s?, s:s, s:i, s:i, s:i, s:f, s:s}", "op", c->op->name,
+                            "weights", weights, "kv", pages, "kernel", c->kernel, "cases",
+                            (int)c->cases, "supported", (int)c->supported, "failed", (int)c->failed,
+                            "worst", finite(c->worst), "reason", c->reason));
+    }
+    return list;
 }
 
 json_t *tn_check_json(const tn_check_report *r)
@@ -78,7 +94,11 @@ json_t *tn_check_json(const tn_check_report *r)
                                         finite(f->value), "limit", finite(f->limit), "shape",
                                         f->shape, "text", f->text, "repro", f->repro));
     }
-    return json_pack("{s:s, s:s, s:b, s:I, s:o, s:o}", "profile", r->profile, "against", r->against,
-                     "passed", (int)r->passed, "cases", (json_int_t)r->n_cases, "failed", failed,
-                     "free_run", free_run(&r->free));
+    json_t *all = json_pack("{s:s, s:s, s:b, s:I, s:o, s:o}", r->plugin ? "plugin" : "profile",
+                            r->plugin ? r->plugin : r->profile, "against", r->against, "passed",
+                            (int)r->passed, "cases", (json_int_t)r->n_cases, "failed", failed,
+                            "free_run", free_run(&r->free));
+    if (r->plugin)
+        json_object_set_new(all, "matrix", matrix_json(&r->matrix));
+    return all;
 }

@@ -49,18 +49,24 @@ static void write_group(const group *g, tn_strbuf *out)
     tn_strbuf_puts(out, "\n");
 }
 
-static void write_failure(const tn_check_result *r, const char *profile, tn_strbuf *out)
+static void write_failure(const tn_check_report *report, const tn_check_result *r, tn_strbuf *out)
 {
-    const bool has_profile = strcmp(profile, "default") != 0;
+    const bool has_profile = report->profile && strcmp(report->profile, "default") != 0;
     tn_strbuf_printf(out, "\nFAILED  %s: %s\n", tn_check_part_name(r->part), r->node);
-    tn_strbuf_printf(out, "  op %s, kernel %s of %s, class %s\n", r->op, r->kernel, r->plugin,
-                     r->tolerance);
+    if (*r->op)
+        tn_strbuf_printf(out, "  op %s, kernel %s of %s, class %s\n", r->op, r->kernel, r->plugin,
+                         r->tolerance);
     if (*r->shape)
         tn_strbuf_printf(out, "  %s\n", r->shape);
     tn_strbuf_printf(out, "  %s\n", r->text);
     if (*r->repro)
         tn_strbuf_printf(out, "  again: tenon check --repro %s%s%s\n", r->repro,
-                         has_profile ? " --profile " : "", has_profile ? profile : "");
+                         report->plugin ? " --plugin "
+                         : has_profile  ? " --profile "
+                                        : "",
+                         report->plugin ? report->plugin
+                         : has_profile  ? report->profile
+                                        : "");
 }
 
 static void write_node(const tn_check_result *r, tn_strbuf *out)
@@ -120,7 +126,7 @@ static void write_guilty(const tn_check_free_run *run, tn_strbuf *out)
 static void write_free_run(const tn_check_report *r, bool all, tn_strbuf *out)
 {
     const tn_check_free_run *run = &r->free;
-    if (*run->why_not)
+    if (run->why_not)
         tn_strbuf_printf(out, "\nfree run: none, %s\n", run->why_not);
     if (!run->ran)
         return;
@@ -152,8 +158,17 @@ void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
     for (int32_t i = 0; i < r->results.n; i++) {
         if (r->results.item[i].state != TN_CHECK_FAILED)
             continue;
-        write_failure(&r->results.item[i], r->profile, out);
+        write_failure(r, &r->results.item[i], out);
         failed++;
+    }
+    for (int32_t i = 0; i < r->results.n; i++)
+        if (r->results.item[i].state == TN_CHECK_SKIPPED)
+            tn_strbuf_printf(out, "\nskipped %s: %s: %s\n",
+                             tn_check_part_name(r->results.item[i].part), r->results.item[i].node,
+                             r->results.item[i].text);
+    if (r->plugin && r->matrix.n) {
+        tn_strbuf_puts(out, "\nwhat the plugin supports: ok is all cases, - none\n");
+        tn_check_matrix_print(&r->matrix, out);
     }
     tn_strbuf_printf(out, "\n%s: %lld cases against %s in %.1f s", r->passed ? "passed" : "FAILED",
                      (long long)r->n_cases, r->against, r->seconds);

@@ -15,7 +15,6 @@ enum { TN_REPRO_VERSION = 1 };
 
 typedef struct tn_check_repro {
     tn_check_case c;
-    const char *path;            /* of the file, borrowed; NULL */
     const char *part;            /* "ops", "lockstep", "claims": what failed */
     const char *plugin, *kernel; /* names */
     const char *against, *metric, *text, *seed, *tenon;

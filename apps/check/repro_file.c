@@ -217,7 +217,6 @@ tn_status tn_check_repro_read(const char *path, tn_check_repro *out, tn_error *e
     *out = (tn_check_repro){ 0 };
     TN_TRY(tn_file_read(path, MAX_FILE_BYTES, &text, &n, err));
     const tn_status status = tn_check_repro_parse((const uint8_t *)text, n, out, err);
-    out->path = path;
     tn_free(text);
     return status ? tn_error_wrap(err, status, "%s", path) : TN_OK;
 }

@@ -83,7 +83,7 @@ static void check_linear(valid *v)
         need_weight(v, i, part->wfmt, part->out, p->in, "weight");
         need(v,
              v->status || ((v->c->part[i].rows.bias != NULL) == (part->bias != 0) &&
-                           v->c->part[i].rows.group == part->group &&
+                           (part->values || v->c->part[i].rows.group == part->group) &&
                            (v->c->part[i].rows.values != NULL) == (part->values || !part->group) &&
                            strcmp(part->wfmt, p->part[0]->wfmt) == 0),
              "weight's part");
@@ -100,7 +100,7 @@ static void check_embed(valid *v)
     const tn_embed *p = v->c->node.param;
     const tn_check_batch *b = v->c->batch;
     need_weight(v, 0, p->wfmt, p->vocab, p->dim, "table");
-    need(v, v->status || v->c->part[0].rows.group == p->group, "table's group");
+    need(v, v->status || p->values || v->c->part[0].rows.group == p->group, "table's group");
     for (int32_t i = 0; i < b->n_tokens; i++)
         need(v, b->tokens[i] >= 0 && b->tokens[i] < p->vocab, "token");
     v->width_out[0] = p->dim;

@@ -10,13 +10,30 @@
 typedef struct tn_check_session {
     const tn_check_args *args;
     const tn_setup *setup;
-    tn_plugin_set *reference;
+    const tn_plugin_spec
+        *plugin;              /* of a check of a plugin alone: setup has no profile; else NULL */
+    tn_setup against;         /* the reference: plugins, and their profile if there is one */
+    tn_plugin_set *reference; /* its plugins */
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
     tn_check_runner
         *runner;    /* [n_nodes] kept open by lockstep for the free run; NULL: there is none */
     tn_setup other; /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
+
+double tn_check_now_s(void);
+/** TN_INVALID when there is no such op. op NULL: any. */
+tn_status tn_check_known_op(const char *op, tn_error *err) TN_MUST_USE;
+/** A set of one plugin. */
+tn_status tn_check_open_plugin(const tn_plugin_spec *spec, const char *plugin_dir, tn_team *team,
+                               tn_plugin_set **out, tn_error *err) TN_MUST_USE;
+tn_status tn_check_open_reference(tn_check_session *s, tn_error *err) TN_MUST_USE;
+/** The plugins under test once more, as if in a new process, on the team of *again. */
+tn_status tn_check_open_again(tn_check_session *s, tn_setup *again, tn_error *err) TN_MUST_USE;
+/** This plugin there; NULL when it did not open again. */
+const tn_plugin_entry *tn_check_same_plugin(const tn_setup *again, const tn_plugin_entry *plugin);
+/** What the session opened. */
+void tn_check_session_close(tn_check_session *s);
 
 /** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
 tn_status tn_check_node_parts(const tn_check_session *s, const tn_bound_node *bound,

@@ -36,6 +36,15 @@ static const linear_row table[TN_LINEAR_CASES] = {
     { "q8", 32, 64, 2, 40, TN_FILL_ZERO, true, false, 0 },
     { "u4b", 32, 96, 10, 21, TN_FILL_HUGE, false, false, 0 },
     { "u4z", 32, 64, 12, 68, TN_FILL_SMALL, true, false, 0 },
+    { "q4_k", 0, 512, 3, 19, TN_FILL_NORMAL, false, false, 0 },
+    { "q5_k", 0, 256, 5, 17, TN_FILL_NORMAL, false, false, 0 },
+    { "q2_k", 0, 256, 1, 33, TN_FILL_NORMAL, true, false, 0 },
+    { "q3_k", 0, 512, 2, 9, TN_FILL_NORMAL, false, false, 0 },
+    { "q8_k", 0, 256, 4, 18, TN_FILL_NORMAL, false, false, 0 },
+    { "q5_0", 0, 96, 9, 21, TN_FILL_OUTLIER, false, false, 0 },
+    { "q5_1", 0, 160, 2, 35, TN_FILL_NORMAL, true, false, 0 },
+    { "iq4_nl", 0, 64, 3, 16, TN_FILL_NORMAL, false, false, 0 },
+    { "iq4_xs", 0, 256, 7, 20, TN_FILL_ONE_SIGN, false, false, 0 },
 };
 
 static tn_status make_parts(tn_check_made *m, const linear_row *row, int32_t index, bool is_glu,

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tenon check: the plugins of a profile, held against the reference. */
+/* tenon check: the plugins of a profile, or one plugin alone, held against the reference. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "apps/check/check.h"
 #include "apps/check/report.h"
 #include "apps/check/repro.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
+#include "core/base/alloc.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
@@ -69,25 +74,100 @@ static tn_status check_profile(const tn_cli_options *o, tn_setup *setup, tn_chec
     return run(o, setup, NULL, out, err);
 }
 
-/* Plugins only: those of the profile, or the one of the file by its name. A path in a file that
- * somebody sent would be code to run, so there is none. */
-static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, const tn_check_repro *repro,
-                             tn_check_report *out, tn_error *err)
+/* ---- --plugin ---- */
+
+static tn_status check_plugin_options(const tn_cli_options *o, tn_error *err)
+{
+    const char *given = o->profile ? "profile" : o->model ? "model" : o->node ? "node" : NULL;
+    if (given || o->set.n > 0)
+        return tn_fail(err, TN_INVALID,
+                       "--plugin checks a plugin alone; --%s belongs to the check of a profile",
+                       given ? given : "set");
+    return TN_OK;
+}
+
+static tn_status plugin_path(const tn_cli_options *o, char path[PATH_MAX], tn_error *err)
+{
+    if (realpath(o->plugin, path))
+        return TN_OK;
+    return tn_fail(err, TN_INVALID, "--plugin %s: %s; give the path of a plugin's file", o->plugin,
+                   strerror(errno));
+}
+
+static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_check_report *out,
+                              tn_error *err)
+{
+    tn_cli_progress progress;
+    tn_check_plugin_args args = { .path = path,
+                                  .plugin_dir = o->plugin_dir,
+                                  .against = o->against ? o->against : "cpu-ref",
+                                  .seed = o->has_seed ? o->seed : 1,
+                                  .threads = o->threads,
+                                  .repro_dir = o->repro_dir ? o->repro_dir : ".",
+                                  .progress = on_progress,
+                                  .ctx = &progress };
+    TN_TRY(check_plugin_options(o, err));
+    TN_TRY(only_op(o, &args.op, err));
+    TN_TRY(plugin_path(o, path, err));
+    tn_cli_progress_init(&progress, "checking", TN_CLI_COUNT, o);
+    const tn_status status = tn_check_plugin(&args, out, err);
+    tn_cli_progress_end(&progress);
+    return status;
+}
+
+/* ---- --repro ---- */
+
+/* The key `plugins` for the one of the file: by its name, or at the place that --plugin gives. A
+ * path in a file that somebody sent would be code to run, so there is none. */
+static tn_status plugins_key(const tn_cli_options *o, const tn_check_repro *repro, char **out,
+                             tn_error *err)
+{
+    char path[PATH_MAX];
+    tn_strbuf key = TN_STRBUF(8 * PATH_MAX);
+    *out = NULL;
+    if (o->plugin)
+        TN_TRY(plugin_path(o, path, err));
+    json_t *quoted = o->plugin ? json_string(path) : NULL; /* which YAML reads as JSON does */
+    char *text = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL;
+    tn_strbuf_printf(&key, "plugins=[{name: %s", repro->plugin);
+    if (o->plugin && text)
+        tn_strbuf_printf(&key, ", path: %s", text);
+    tn_strbuf_puts(&key, "}]");
+    json_decref(quoted);
+    tn_free(text);
+    *out = tn_strbuf_take(&key);
+    tn_strbuf_deinit(&key);
+    if (o->plugin && !text)
+        return tn_fail(err, TN_INVALID, "--plugin %s: its path is no UTF-8", o->plugin);
+    return *out ? TN_OK : tn_fail_memory(err, "the plugin list");
+}
+
+/* Of a profile only the plugins are opened: the file has the rest. */
+static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
+                             tn_error *err)
 {
     const char *sets[TN_CLI_MAX_LIST + 2];
-    char thread_set[32], plugin_set[320];
+    char thread_set[32], *key = NULL;
+    tn_check_repro repro;
+    TN_TRY(tn_check_repro_read(o->repro, &repro, err));
     tn_open_args args = tn_cli_open_args(o, sets, thread_set);
-    (void)snprintf(plugin_set, sizeof plugin_set, "plugins=[%s]", repro->plugin);
     const bool has_profile = o->profile || o->model;
-    if (!has_profile)
-        sets[args.n_sets++] = plugin_set;
+    tn_status status = has_profile ? TN_OK : plugins_key(o, &repro, &key, err);
+    if (key)
+        sets[args.n_sets++] = key;
     const tn_profile_options options = { .path = args.profile,
                                          .model = has_profile ? args.model : "none",
                                          .sets = sets,
                                          .n_sets = (size_t)args.n_sets };
-    TN_TRY(tn_profile_load(&options, &setup->profile, err));
-    TN_TRY(tn_setup_plugins(setup, o->plugin_dir, err));
-    return run(o, setup, repro, out, err);
+    if (!status)
+        status = tn_profile_load(&options, &setup->profile, err);
+    if (!status)
+        status = tn_setup_plugins(setup, o->plugin_dir, err);
+    if (!status)
+        status = run(o, setup, &repro, out, err);
+    tn_check_repro_deinit(&repro);
+    tn_free(key);
+    return status;
 }
 
 int tn_cmd_check(const tn_cli_options *o)
@@ -95,18 +175,16 @@ int tn_cmd_check(const tn_cli_options *o)
     tn_error err = { 0 };
     tn_setup setup = { .graph = { .logits = -1, .argmax = -1 } };
     tn_check_report r = { 0 };
-    tn_check_repro repro = { 0 };
+    char path[PATH_MAX]; /* which the report borrows */
     int exit_status = TN_EXIT_USAGE;
-    tn_status status = o->repro ? tn_check_repro_read(o->repro, &repro, &err) : TN_OK;
-    if (!status)
-        status = o->repro ? check_repro(o, &setup, &repro, &r, &err)
-                          : check_profile(o, &setup, &r, &err);
+    const tn_status status = o->repro    ? check_repro(o, &setup, &r, &err)
+                             : o->plugin ? check_plugin(o, path, &r, &err)
+                                         : check_profile(o, &setup, &r, &err);
     if (status)
         (void)tn_cli_error(status, &err); /* whatever kept it from running: 2 */
     else
         exit_status = report(&r, o);
     tn_check_report_deinit(&r);
     tn_setup_close(&setup);
-    tn_check_repro_deinit(&repro);
     return exit_status;
 }

@@ -16,7 +16,7 @@ const tn_cli_command tn_cli_commands[] = {
     { "plugins", "", 0, 0, "list the plugins: loaded, skipped or failed, and why", tn_cmd_plugins },
     { "explain", "", 0, 0, "show which kernel runs each node, layouts, memory and crossings",
       tn_cmd_explain },
-    { "check", "", 0, 0, "hold the plugins of a profile against the reference, node by node",
+    { "check", "", 0, 0, "hold the plugins of a profile, or one plugin, against the reference",
       tn_cmd_check },
     { "bench", "[PROFILE]...", 0, TN_CLI_MAX_LIST,
       "measure the speed of profiles, or what the machine could do", tn_cmd_bench },
@@ -79,7 +79,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "graph", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(graph), 0, "print the graph before binding" },
     { "dot", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(dot), 0, "print the graph in Graphviz DOT" },
 
-    { "against", 0, TN_CLI_STRING, "NAME", " check ", 0, 0, FIELD(against), 0, "the reference: a host plugin; default cpu-ref" },
+    { "plugin", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(plugin), 0, "check one plugin without a model: its file, descriptor, claims and numbers, and what it supports" },
+    { "against", 0, TN_CLI_STRING, "NAME|PROFILE", " check ", 0, 0, FIELD(against), 0, "the reference: a host plugin, or the plugins of a profile; default cpu-ref" },
     { "only", 0, TN_CLI_STRING, "op=NAME", " check ", 0, 0, FIELD(only), 0, "check one op" },
     { "node", 0, TN_CLI_STRING, "GLOB", " check ", 0, 0, FIELD(node), 0, "check the nodes whose path matches, as in 'layer.3.*'" },
     { "seed", 0, TN_CLI_UINT64, "N", " check ", 0, 0, FIELD(seed), FIELD(has_seed), "what tokens, weights and inputs are drawn from; default 1" },

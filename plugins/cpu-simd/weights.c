@@ -19,7 +19,7 @@ static const struct {
     [SIMD_W_U4B] = { "u4b", 0, 4, 2 },   [SIMD_W_Q8] = { "q8", 0, 2, 1 },
 };
 
-static int32_t kind_of(const char *wfmt, int32_t group, int32_t values)
+static int32_t kind_of(const char *wfmt, int32_t group, int32_t values, int32_t keep)
 {
     int32_t kind = 0;
     for (; kind < SIMD_N_KINDS; kind++) {
@@ -29,14 +29,14 @@ static int32_t kind_of(const char *wfmt, int32_t group, int32_t values)
             break;
     }
     if (values && (kind == SIMD_N_KINDS || simd_is_coded(kind)))
-        return SIMD_W_Q8;
+        return keep ? SIMD_W_F32 : SIMD_W_Q8;
     return kind < SIMD_N_KINDS && simd_is_coded(kind) == (group > 0) ? kind : SIMD_N_KINDS;
 }
 
 tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int32_t cols,
-                            simd_weights *out, tn_error *why)
+                            int32_t keep, simd_weights *out, tn_error *why)
 {
-    simd_weights w = { .kind = kind_of(wfmt, group, values), .cols = cols, .padded = cols };
+    simd_weights w = { .kind = kind_of(wfmt, group, values, keep), .cols = cols, .padded = cols };
     if (w.kind == SIMD_N_KINDS)
         return tn_plugin_fail(why, TN_UNSUPPORTED,
                               "weight format %s: cpu-simd takes f32 f16 bf16 u4z u4b q8 and values",
@@ -65,6 +65,17 @@ tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int
     w.tile_bytes = w.codes + (uint64_t)w.padded * SIMD_TILE / (uint64_t)kinds[w.kind].codes_a_byte;
     *out = w;
     return TN_OK;
+}
+
+tn_status simd_weights_check_twin(const simd_weights *w, int32_t recoded, const char *wfmt,
+                                  tn_error *why)
+{
+    if (w->from_values == recoded)
+        return TN_OK;
+    return tn_plugin_fail(why, TN_UNSUPPORTED,
+                          recoded ? "weight format %s is kept as it is, this kernel recodes"
+                                  : "weight format %s is recoded in 8 bits, by the kernel with .w8",
+                          wfmt);
 }
 
 int simd_weights_add_bytes(const simd_weights *w, int32_t rows, uint64_t *total)

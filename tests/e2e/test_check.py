@@ -27,7 +27,7 @@ def check(model, plugin, *args):
     profile.write_text(f"model: {model}\nplugins: [{{name: {plugin}, path: {BUILD}/tests/plugins/{plugin}.so}}]\n"
                        "kv: {format: f16, block_tokens: 16}\n", encoding="utf-8")
     return subprocess.run([BUILD / "bin/tenon", "check", "--quick", "--json", "--profile", profile, *args],
-                          capture_output=True, text=True, timeout=120, check=False)
+                          capture_output=True, text=True, timeout=120, check=False, cwd=model.parent)
 
 
 @pytest.mark.parametrize("plugin", ["alt-f32", "alt-f16", "alt-a8"])
