@@ -181,10 +181,9 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
 {
     const double start = tn_check_now_s();
     tn_check_session s = { .args = args, .setup = args->setup, .report = out };
-    *out = (tn_check_report){ .profile = args->setup->profile->source,
-                              .against = args->against,
-                              .seed = args->seed,
-                              .passed = true };
+    *out = (tn_check_report){ .seed = args->seed, .passed = true };
+    out->profile = tn_check_results_text(&out->results, "%s", args->setup->profile->source);
+    out->against = tn_check_results_text(&out->results, "%s", args->against);
     const tn_status status = args->repro ? run_repro(&s, err) : run_parts(&s, err);
     tn_check_session_close(&s);
     out->seconds = tn_check_now_s() - start;

@@ -44,7 +44,7 @@ typedef struct tn_check_plugin_args {
 } tn_check_plugin_args;
 
 typedef struct tn_check_report {
-    const char *profile, *plugin; /* one of them is NULL; these are borrowed from the arguments */
+    const char *profile, *plugin; /* one of them is NULL */
     const char *against;
     uint64_t seed;
     bool passed;

@@ -177,27 +177,10 @@ static tn_status keep_logits(tn_check_free_state *f, const tn_check_walk *w, int
 
 /* ---- drift ---- */
 
-static tn_status open_drift(tn_check_session *s, tn_error *err)
+/* Ids lie on no scale, and pages are seen in what attention makes of them. */
+static bool has_drift(const tn_bound_node *n)
 {
-    const tn_binding *b = s->setup->binding;
-    tn_check_results *all = &s->report->results;
-    tn_check_free_run *run = &s->report->free;
-    run->drift = tn_arena_alloc(&all->arena, (size_t)b->n_nodes * sizeof *run->drift);
-    if (!run->drift)
-        return tn_fail_memory(err, "the drift");
-    for (int32_t i = 0; i < b->n_nodes; i++) {
-        const tn_bound_node *n = &b->node[i];
-        const bool resid = n->node.n_out > 0 && b->graph->edge[n->out[0]].cls == TN_EDGE_RESID;
-        const int32_t next = i + 1 < b->n_nodes ? b->node[i + 1].node.layer : -1;
-        run->drift[i] =
-            (tn_check_drift){ .node = tn_check_results_text(all, "%s", n->node.path),
-                              .op = n->op->name,
-                              .kernel = tn_check_results_text(all, "%s", n->kernel->name),
-                              .layer = n->node.layer,
-                              .ends_layer = resid && n->node.layer >= 0 && next != n->node.layer };
-    }
-    run->n_drift = b->n_nodes;
-    return TN_OK;
+    return n->node.n_out > 0 && n->node.out_dtype[0] != TN_I32;
 }
 
 /* Sums of squares of the differences and of the values of a node's first output. */
@@ -207,8 +190,8 @@ static void add_drift(tn_check_free_state *f, const tn_check_walk *got,
     const tn_binding *b = got->track.binding;
     const tn_check_batch *batch = &f->schedule.step[step];
     for (int32_t i = 0; i < b->n_nodes; i++) {
-        if (b->node[i].node.n_out == 0 || b->node[i].node.out_dtype[0] == TN_I32)
-            continue; /* ids lie on no scale */
+        if (!has_drift(&b->node[i]))
+            continue;
         const int32_t id = b->node[i].out[0];
         const tn_edge *e = &b->graph->edge[id];
         const int32_t rows = e->rows == TN_ROWS_WANTED ? batch->n_rows : batch->n_tokens;
@@ -222,10 +205,29 @@ static void add_drift(tn_check_free_state *f, const tn_check_walk *got,
     }
 }
 
-static void finish_drift(const tn_check_free_state *f, tn_check_free_run *run)
+static tn_status make_drift(tn_check_session *s, const tn_check_free_state *f, tn_error *err)
 {
-    for (int32_t i = 0; i < run->n_drift; i++)
-        run->drift[i].relative = f->power[i] > 0 ? sqrt(f->error[i] / f->power[i]) : 0;
+    const tn_binding *b = s->setup->binding;
+    tn_check_results *all = &s->report->results;
+    tn_check_free_run *run = &s->report->free;
+    run->drift = tn_arena_alloc(&all->arena, (size_t)b->n_nodes * sizeof *run->drift);
+    if (!run->drift)
+        return tn_fail_memory(err, "the drift");
+    for (int32_t i = 0; i < b->n_nodes; i++) {
+        const tn_bound_node *n = &b->node[i];
+        if (!has_drift(n))
+            continue;
+        const bool resid = b->graph->edge[n->out[0]].cls == TN_EDGE_RESID;
+        const int32_t next = i + 1 < b->n_nodes ? b->node[i + 1].node.layer : -1;
+        run->drift[run->n_drift++] =
+            (tn_check_drift){ .node = tn_check_results_text(all, "%s", n->node.path),
+                              .op = n->op->name,
+                              .kernel = tn_check_results_text(all, "%s", n->kernel->name),
+                              .layer = n->node.layer,
+                              .ends_layer = resid && n->node.layer >= 0 && next != n->node.layer,
+                              .relative = f->power[i] > 0 ? sqrt(f->error[i] / f->power[i]) : 0 };
+    }
+    return TN_OK;
 }
 
 /* ---- the run ---- */
@@ -250,7 +252,6 @@ static tn_status open_state(tn_check_session *s, tn_check_free_state *f, tn_erro
     if (!f->error || !f->candidate)
         return tn_fail_memory(err, "the free run");
     f->power = f->error + n;
-    TN_TRY(open_drift(s, err));
     TN_TRY(make_schedule(s, f, err));
     int32_t rows = 0;
     for (int32_t i = 0; i < f->schedule.n_steps; i++)
@@ -407,9 +408,10 @@ tn_status tn_check_free(tn_check_session *s, tn_error *err)
     tn_status status = open_state(s, &f, err);
     if (!status)
         status = run_both(s, &f, err);
+    if (!status)
+        status = make_drift(s, &f, err);
     if (!status) {
         run->ran = true;
-        finish_drift(&f, run);
         sum_up(&f, run);
         const tn_check_token *bad = first_bad(run);
         if (bad && !f.fault.what)

@@ -1,43 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/check/groups.h"
 #include "apps/check/report.h"
 
 #include <string.h>
 
-enum { MAX_GROUPS = 256 };
-
-/* Results of one kernel in one part. */
-typedef struct group {
-    const tn_check_result *first;
-    tn_check_metrics metrics;
-    int32_t nodes, cases, failed;
-} group;
-
-static bool same_group(const tn_check_result *a, const tn_check_result *b)
-{
-    return a->part == b->part && strcmp(a->kernel, b->kernel) == 0 && strcmp(a->op, b->op) == 0;
-}
-
-static int32_t collect(const tn_check_report *r, group *g)
-{
-    int32_t n = 0;
-    for (int32_t i = 0; i < r->results.n; i++) {
-        const tn_check_result *item = &r->results.item[i];
-        int32_t k = 0;
-        while (k < n && !same_group(g[k].first, item))
-            k++;
-        if (k == n && n == MAX_GROUPS)
-            continue;
-        if (k == n)
-            g[n++] = (group){ .first = item };
-        tn_check_metrics_merge(&g[k].metrics, &item->metrics);
-        g[k].nodes++;
-        g[k].cases += item->n_cases;
-        g[k].failed += item->state == TN_CHECK_FAILED;
-    }
-    return n;
-}
-
-static void write_group(const group *g, tn_strbuf *out)
+static void write_group(const tn_check_group *g, tn_strbuf *out)
 {
     const tn_check_result *r = g->first;
     tn_strbuf_printf(out, "%-9s %-16s %-28s %-7s %5d %6d  %-6s", tn_check_part_name(r->part), r->op,
@@ -144,8 +111,8 @@ static void write_free_run(const tn_check_report *r, bool all, tn_strbuf *out)
 
 void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
 {
-    group g[MAX_GROUPS];
-    const int32_t n = collect(r, g);
+    tn_check_group g[TN_CHECK_MAX_GROUPS];
+    const int32_t n = tn_check_groups(r, g);
     int32_t failed = 0;
     for (int32_t i = 0; all && i < r->results.n; i++)
         write_node(&r->results.item[i], out);

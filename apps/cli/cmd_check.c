@@ -8,6 +8,7 @@
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
 #include "core/base/alloc.h"
+#include "model/formats/write_file.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -33,13 +34,49 @@ static tn_status only_op(const tn_cli_options *o, const char **out, tn_error *er
     return TN_OK;
 }
 
+/* Whole or not at all. path NULL: it was not asked for. */
+static int write_report(const tn_check_report *r, const char *path,
+                        void (*make)(const tn_check_report *r, tn_strbuf *out))
+{
+    tn_strbuf out = TN_STRBUF((size_t)64 << 20);
+    tn_error err = { 0 };
+    if (!path)
+        return TN_EXIT_OK;
+    make(r, &out);
+    const tn_file_part part = { tn_strbuf_text(&out), out.len };
+    const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
+    tn_status status = tn_strbuf_status(&out, path, &err);
+    if (!status)
+        status = tn_write_file(path, &args, &err);
+    tn_strbuf_deinit(&out);
+    if (!status)
+        return TN_EXIT_OK;
+    (void)tn_cli_error(status, &err);
+    return TN_EXIT_FAILED;
+}
+
+/* Before minutes of work: can there be a file of that name? */
+static tn_status check_path(const char *path, tn_error *err)
+{
+    tn_file_writer *w = NULL;
+    if (!path)
+        return TN_OK;
+    const tn_status status = tn_file_writer_open(path, 0666, &w, err);
+    tn_file_writer_abort(w);
+    return status;
+}
+
 static int report(const tn_check_report *r, const tn_cli_options *o)
 {
     tn_strbuf out = TN_STRBUF((size_t)64 << 20);
     if (!o->json)
         tn_check_text(r, o->verbose, &out);
-    const int exit_status = o->json ? tn_cli_print_json(tn_check_json(r)) : tn_cli_print(&out);
+    int exit_status = o->json ? tn_cli_print_json(tn_check_json(r)) : tn_cli_print(&out);
     tn_strbuf_deinit(&out);
+    if (write_report(r, o->junit, tn_check_junit))
+        exit_status = TN_EXIT_FAILED;
+    if (write_report(r, o->html, tn_check_html))
+        exit_status = TN_EXIT_FAILED;
     return exit_status ? exit_status : r->passed ? TN_EXIT_OK : TN_EXIT_FAILED;
 }
 
@@ -177,9 +214,13 @@ int tn_cmd_check(const tn_cli_options *o)
     tn_check_report r = { 0 };
     char path[PATH_MAX]; /* which the report borrows */
     int exit_status = TN_EXIT_USAGE;
-    const tn_status status = o->repro    ? check_repro(o, &setup, &r, &err)
-                             : o->plugin ? check_plugin(o, path, &r, &err)
-                                         : check_profile(o, &setup, &r, &err);
+    tn_status status = check_path(o->junit, &err);
+    if (!status)
+        status = check_path(o->html, &err);
+    if (!status)
+        status = o->repro    ? check_repro(o, &setup, &r, &err)
+                 : o->plugin ? check_plugin(o, path, &r, &err)
+                             : check_profile(o, &setup, &r, &err);
     if (status)
         (void)tn_cli_error(status, &err); /* whatever kept it from running: 2 */
     else

@@ -84,6 +84,8 @@ const tn_cli_option tn_cli_option_table[] = {
     { "only", 0, TN_CLI_STRING, "op=NAME", " check ", 0, 0, FIELD(only), 0, "check one op" },
     { "node", 0, TN_CLI_STRING, "GLOB", " check ", 0, 0, FIELD(node), 0, "check the nodes whose path matches, as in 'layer.3.*'" },
     { "seed", 0, TN_CLI_UINT64, "N", " check ", 0, 0, FIELD(seed), FIELD(has_seed), "what tokens, weights and inputs are drawn from; default 1" },
+    { "junit", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(junit), 0, "also write the results as JUnit XML" },
+    { "html", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(html), 0, "also write a page with the drift and the errors drawn" },
     { "repro-dir", 0, TN_CLI_STRING, "DIR", " check ", 0, 0, FIELD(repro_dir), 0, "where a file for each failing kernel is written; default: the working directory" },
     { "repro", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(repro), 0, "only the case of such a file; it needs no model" },
     { "quick", 0, TN_CLI_FLAG, NULL, " check ", 0, 0, FIELD(quick), 0, "fewer tokens and cases: under a minute" },
