@@ -20,7 +20,9 @@ typedef struct tn_check_class {
     double drift;   /* of the logits of a free run: RMS error by standard deviation */
 } tn_check_class;
 
-enum { TN_CHECK_CODE_GROUP = 32, TN_CHECK_MAX_CODE = 127 };
+/* Groups of 8-bit codes, their largest, and how many standard deviations roundings that are taken
+ * for independent may add up to: 6 is passed by 2 in 1e9. */
+enum { TN_CHECK_CODE_GROUP = 32, TN_CHECK_MAX_CODE = 127, TN_CHECK_SIGMAS = 6 };
 
 /** The class of that name, or NULL. */
 const tn_check_class *tn_check_class_find(const char *name);

@@ -11,10 +11,8 @@
 #include <string.h>
 
 static const double tiny = 0x1p-126;
-/* Six standard deviations of what is taken for independent roundings: 1 in 5e8 elements. */
-static const double sigmas = 6;
 
-/* Norms of the input rows by group. */
+/* Norms of the input rows by group of columns. */
 typedef struct input_norms {
     int32_t rows, cols, group, n_groups;
     double *size; /* [rows][n_groups] 2-norm */
@@ -23,15 +21,17 @@ typedef struct input_norms {
 
 /* A row of weights, group by group. */
 typedef struct weight_norms {
-    double *squared, *size; /* [n_groups] squared 2-norm, and 2-norm */
-    double *step;           /* [n_groups] squared step of a recoding to 8 bits */
-    double total;           /* of size */
+    double *squared; /* [n_groups] squared 2-norm of the weights */
+    double *most;    /* [n_groups] squared largest */
+    double *terms;   /* [n_groups] 2-norm of the terms that stand for a weight in a sum */
+    double total;    /* of the 2-norms */
 } weight_norms;
 
 /* What an element's bound is made of. */
 typedef struct element_size {
-    double m; /* sum |x| |w| */
+    double m; /* sum |x| |w|, w by the terms of its formula */
     double s; /* sum (max |x|)^2 w^2, the maximum of a group */
+    double p; /* sum x^2 w^2 */
     double r; /* sum (step of w)^2 x^2, and of the rounding of its scale */
     double w; /* sum of the norms of w */
 } element_size;
@@ -72,38 +72,60 @@ static tn_status measure_input(const tn_check_case *c, const float *x, int32_t g
     return TN_OK;
 }
 
-static void measure_weights(const linear_job *j, const float *w, weight_norms *out)
+/* A coded weight (q - z) s or q s + b may be summed as q s and z s, or b, apart: what they lose is
+ * in proportion to them, even where they cancel. */
+static double term_size(const tn_weight_rows *rows, const char *wfmt, int32_t k, double value)
+{
+    if (rows->values || !rows->zero)
+        return fabs(value);
+    const int32_t g = k / rows->group;
+    const double s = fabs((double)rows->scale[g]), z = fabs((double)rows->zero[g]);
+    return rows->codes[k] * s + (wfmt[2] == 'b' ? z : z * s);
+}
+
+static void measure_weights(const linear_job *j, const tn_weight_rows *rows, const float *w,
+                            weight_norms *out)
 {
     const input_norms *in = j->in;
+    const char *wfmt = j->c->part[j->part].wfmt;
     memset(out->squared, 0, (size_t)in->n_groups * sizeof(double));
-    memset(out->step, 0, (size_t)in->n_groups * sizeof(double));
+    memset(out->most, 0, (size_t)in->n_groups * sizeof(double));
+    memset(out->terms, 0, (size_t)in->n_groups * sizeof(double));
     out->total = 0;
     for (int32_t k = 0; k < in->cols; k++) {
-        const double size = fabs((double)w[k]);
-        out->squared[k / in->group] += size * size;
-        out->step[k / in->group] = fmax(out->step[k / in->group], size);
+        const double square = (double)w[k] * (double)w[k];
+        const double term = term_size(rows, wfmt, k, (double)w[k]);
+        const int32_t g = k / in->group;
+        out->squared[g] += square;
+        out->most[g] = fmax(out->most[g], square);
+        out->terms[g] += term * term;
     }
     for (int32_t g = 0; g < in->n_groups; g++) {
-        out->size[g] = sqrt(out->squared[g]);
-        out->total += out->size[g];
-        out->step[g] = out->step[g] * out->step[g] / (TN_CHECK_MAX_CODE * TN_CHECK_MAX_CODE);
+        out->terms[g] = sqrt(out->terms[g]);
+        out->total += out->terms[g];
     }
 }
 
-/* A rounding to a step is taken as uniform: its variance is step^2 / 12. Of a scale's rounding to
- * f16, uniform within 2^-11, all terms of a group suffer together: (|x| |w|)^2 2^-22 / 3. */
+/* Sums over a group by its norms: |x| |w| (Cauchy and Schwarz); x^2 w^2 by the smaller of max x^2
+ * |w|^2 and max w^2 |x|^2. A rounding to a step is taken as uniform, with the variance step^2 / 12.
+ * Of a scale's rounding to f16, uniform within 2^-11, all terms of a group suffer together:
+ * (|x| |w|)^2 2^-22 / 3. */
 static element_size size_element(const input_norms *in, int32_t row, const weight_norms *w)
 {
+    const double steps = 12.0 * TN_CHECK_MAX_CODE * TN_CHECK_MAX_CODE;
     element_size e = { .w = w->total };
     for (int32_t g = 0; g < in->n_groups; g++) {
-        const double x = in->size[(size_t)row * (size_t)in->n_groups + (size_t)g];
-        e.m += x * w->size[g];
-        e.s += in->most[(size_t)row * (size_t)in->n_groups + (size_t)g] * w->squared[g];
-        e.r += x * x * (w->step[g] / 12 + w->squared[g] * 0x1p-22 / 3);
+        const size_t at = (size_t)row * (size_t)in->n_groups + (size_t)g;
+        const double x = in->size[at], s = in->most[at] * w->squared[g];
+        e.m += x * w->terms[g];
+        e.s += s;
+        e.p += fmin(s, x * x * w->most[g]);
+        e.r += x * x * (w->most[g] / steps + w->squared[g] * 0x1p-22 / 3);
     }
     return e;
 }
 
+/* Independent relative roundings of each term within a unit have the variance unit^2 / 3. */
 static double element_limit(const linear_job *j, const element_size *e, double y)
 {
     const tn_check_class *k = j->k;
@@ -115,13 +137,13 @@ static double element_limit(const linear_job *j, const element_size *e, double y
     const bool coded = recoded || (part->group > 0 && !part->values);
     double limit = k->sum * (terms + norm_terms) * e->m;
     limit += tiny * (j->in->cols + sqrt(j->in->cols) * e->w);
-    limit += sigmas * sqrt(2.0 * e->s) * k->operand + 8 * k->operand * fabs(y);
+    limit += TN_CHECK_SIGMAS * sqrt(e->p * 2 / 3) * k->operand + 2 * k->operand * fabs(y);
     if (inner > 0x1p-24) /* the norm's result may be rounded to the edge's type */
-        limit += sigmas * sqrt(e->s / 3) * inner + 2 * inner * fabs(y);
+        limit += TN_CHECK_SIGMAS * sqrt(e->p / 3) * inner;
     if (k->a8 && coded)
-        limit += sigmas * sqrt(e->s / 12) / TN_CHECK_MAX_CODE;
+        limit += TN_CHECK_SIGMAS * sqrt(e->s / 12) / TN_CHECK_MAX_CODE;
     if (recoded)
-        limit += sigmas * sqrt(e->r);
+        limit += TN_CHECK_SIGMAS * sqrt(e->r);
     return limit;
 }
 
@@ -131,15 +153,15 @@ static void limit_row(const linear_job *j, int32_t row, int32_t worker)
     const size_t groups = (size_t)in->n_groups;
     float *w = j->scratch + (size_t)worker * (size_t)in->cols;
     weight_norms norms = { .squared = j->weight + (size_t)worker * 3 * groups };
-    norms.size = norms.squared + groups;
-    norms.step = norms.size + groups;
+    norms.most = norms.squared + groups;
+    norms.terms = norms.most + groups;
     const tn_check_part *part = &j->c->part[j->part];
     const tn_weight_rows rows = tn_check_part_rows(part, j->part, row, 1);
     const double scale = j->linear->out_scale != 0 ? fabs((double)j->linear->out_scale) : 1;
     const bool is_glu = strstr(j->c->op->name, "_glu") != NULL;
     const double bias = part->rows.bias ? fabs((double)part->rows.bias[row]) : 0;
     (void)!tn_weight_rows_values(part->wfmt, &rows, w, NULL); /* the first row was tried before */
-    measure_weights(j, w, &norms);
+    measure_weights(j, &rows, w, &norms);
     for (int32_t r = 0; r < in->rows; r++) {
         const size_t at = (size_t)r * (size_t)j->width + (size_t)(j->column0 + row);
         const element_size e = size_element(in, r, &norms);

@@ -85,19 +85,11 @@ static const tn_check_cell *find(const tn_check_matrix *m, const tn_op_info *op,
     return NULL;
 }
 
-/* Does anything of the table work, or fail? A table of refusals says nothing. */
-static bool is_of_interest(const tn_check_matrix *m, int32_t table)
-{
-    for (int32_t i = 0; i < m->n; i++)
-        if (table_of(&m->cell[i]) == table && m->cell[i].supported)
-            return true;
-    return false;
-}
-
+/* Has the table a column of this op? Of one that is refused throughout it has none. */
 static bool has_op(const tn_check_matrix *m, int32_t table, const tn_op_info *op)
 {
     for (int32_t i = 0; i < m->n; i++)
-        if (m->cell[i].op == op && table_of(&m->cell[i]) == table)
+        if (m->cell[i].op == op && table_of(&m->cell[i]) == table && m->cell[i].supported)
             return true;
     return false;
 }
@@ -114,8 +106,6 @@ static bool is_first(const tn_check_matrix *m, int32_t table, int32_t at)
 static void print_table(const tn_check_matrix *m, int32_t table, const char *title, tn_strbuf *out)
 {
     bool any = false;
-    if (!is_of_interest(m, table))
-        return;
     for (const tn_op_info *op = tn_op_table(); op->name; op++) {
         if (!has_op(m, table, op))
             continue;

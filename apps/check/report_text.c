@@ -134,7 +134,8 @@ void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)
                              tn_check_part_name(r->results.item[i].part), r->results.item[i].node,
                              r->results.item[i].text);
     if (r->plugin && r->matrix.n) {
-        tn_strbuf_puts(out, "\nwhat the plugin supports: ok is all cases, - none\n");
+        tn_strbuf_puts(out, "\nwhat the plugin supports: ok is all cases, - none; ops without a "
+                            "column, none at all\n");
         tn_check_matrix_print(&r->matrix, out);
     }
     tn_strbuf_printf(out, "\n%s: %lld cases against %s in %.1f s", r->passed ? "passed" : "FAILED",

@@ -33,6 +33,20 @@ static int32_t kind_of(const char *wfmt, int32_t group, int32_t values, int32_t 
     return kind < SIMD_N_KINDS && simd_is_coded(kind) == (group > 0) ? kind : SIMD_N_KINDS;
 }
 
+/* Formats that are step * integer in each group of 32, which 8 bits hold exactly. Those of 16
+ * columns a step, or with an offset, are not. */
+static int32_t most_steps_of(const char *wfmt)
+{
+    static const struct {
+        const char *name;
+        int32_t steps;
+    } grids[] = { { "q5_0", 16 }, { "iq4_nl", 127 }, { "iq4_xs", 127 } };
+    for (size_t i = 0; i < sizeof grids / sizeof grids[0]; i++)
+        if (wfmt && strcmp(wfmt, grids[i].name) == 0)
+            return grids[i].steps;
+    return 0;
+}
+
 tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int32_t cols,
                             int32_t keep, simd_weights *out, tn_error *why)
 {
@@ -50,6 +64,7 @@ tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int
     }
     w.padded = (cols + SIMD_GROUP - 1) / SIMD_GROUP * SIMD_GROUP;
     w.from_values = values;
+    w.most_steps = values ? most_steps_of(wfmt) : 0;
     w.group = values ? SIMD_GROUP : group;
     if (!values && w.group == cols) /* one group of whatever width */
         w.group = w.padded;
@@ -110,7 +125,23 @@ static void pack_plain(const simd_weights *w, const float *values, int32_t lane,
     }
 }
 
-/* Row r of the canonical rows: parameters of a group. Values are coded as q8: largest / 127. */
+/* The largest value by the fewest steps that bring every value on the grid; 0 when none do. Values
+ * are f32, so a multiple of the step is off by 127 * 2^-24 of it at most. */
+static float grid_step(const float *values, int32_t n, float largest, int32_t most_steps)
+{
+    for (int32_t steps = 1; steps <= most_steps; steps++) {
+        double step = (double)largest / steps;
+        int32_t k = 0;
+        while (k < n && fabs((double)values[k] / step - rint((double)values[k] / step)) < 0x1p-14)
+            k++;
+        if (k == n)
+            return (float)step;
+    }
+    return 0.0f;
+}
+
+/* Row r of the canonical rows: parameters of a group. Values are coded as q8: largest / 127, or the
+ * step of their grid. */
 typedef struct code_row {
     const simd_weights *w;
     const tn_weight_rows *rows;
@@ -126,7 +157,10 @@ static float scale_of(const code_row *row, int32_t g)
     float largest = 0.0f;
     for (int32_t k = g * w->group; k < (g + 1) * w->group && k < w->cols; k++)
         largest = fabsf(values[k]) > largest ? fabsf(values[k]) : largest;
-    return largest / 127.0f;
+    int32_t n = w->cols - g * w->group < w->group ? w->cols - g * w->group : w->group;
+    float step =
+        largest > 0.0f ? grid_step(values + g * w->group, n, largest, w->most_steps) : 0.0f;
+    return step > 0.0f ? step : largest / 127.0f;
 }
 
 static float zero_of(const code_row *row, int32_t g)

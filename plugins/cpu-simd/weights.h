@@ -20,11 +20,13 @@
 #include <stddef.h>
 
 typedef struct simd_weights {
-    int32_t kind;            /* SIMD_W_* */
-    int32_t from_values;     /* 1: rows arrive as values and are coded here, as q8.g32 (K-quants) */
-    int32_t cols, padded;    /* K, and K as stored */
-    int32_t group, n_groups; /* columns a scale, a multiple of 32; coded kinds */
-    uint64_t group_bytes;    /* parameters of one group */
+    int32_t kind;         /* SIMD_W_* */
+    int32_t from_values;  /* 1: rows arrive as values and are coded here, as q8.g32 (K-quants) */
+    int32_t cols, padded; /* K, and K as stored */
+    int32_t most_steps; /* of recoded rows: those of a group lie on a grid of so many steps; 0: they
+                           do not */
+    int32_t group, n_groups;    /* columns a scale, a multiple of 32; coded kinds */
+    uint64_t group_bytes;       /* parameters of one group */
     uint64_t codes, tile_bytes; /* offset of the codes in a tile; a tile */
 } simd_weights;
 

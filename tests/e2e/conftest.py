@@ -64,6 +64,36 @@ def tiny(make_model):
     return make_model("--seed", "1", "--layers", "2")
 
 
+def run(*args, **kwargs):
+    """Standard output of a program that must succeed."""
+    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300, check=False, **kwargs)
+    assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory):
+    """Installed in one place, moved to another."""
+    place = tmp_path_factory.mktemp("install")
+    run("cmake", "--install", BUILD, "--prefix", place / "first")
+    (place / "first").rename(place / "moved")
+    return place / "moved"
+
+
+@pytest.fixture(scope="session")
+def installed(prefix):
+    program = Tenon()
+    program.path = prefix / "bin/tenon"
+    return program
+
+
+@pytest.fixture(scope="session")
+def pkg_config(prefix):
+    """Words that pkg-config says about the installed package; no other package is needed for it."""
+    env = {**os.environ, "PKG_CONFIG_LIBDIR": str(prefix / "lib/pkgconfig")}
+    return lambda *args: run("pkg-config", *args, "tenon", env=env).split()
+
+
 def golden(name):
     return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
 

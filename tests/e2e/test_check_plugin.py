@@ -39,13 +39,14 @@ def failed(tenon):
 def test_a_correct_plugin_passes_and_tells_what_it_supports(tenon, build):
     text = tenon("check", "--plugin", build()).stdout.decode()
     assert re.search(r"^passed: \d+ cases against cpu-ref", text, re.MULTILINE)
-    assert "weights " not in text and re.search(r"^ +rmsnorm +add ", text, re.MULTILINE)
+    assert "KV pages" not in text and re.search(r"^ +rmsnorm +add ", text, re.MULTILINE)
+    assert re.search(r"^weights +linear *\n(.*\n)*f16 +ok *\n(.*\n)*u4b.g32 +-", text, re.MULTILINE)
     report = tenon.json("check", "--plugin", build())
     assert report["passed"] and report["failed"] == [] and report["plugin"].endswith("/acme.so")
     cells = {(c["op"], c["weights"], c["kv"]): c for c in report["matrix"]}
     add, linear = cells["add", None, None], cells["linear", "u4b.g32", None]
     assert add["supported"] == add["cases"] > 5 and add["failed"] == 0 and add["kernel"] == "acme.add"
-    assert linear["supported"] == 0 and "no kernel for linear" in linear["reason"]
+    assert linear["supported"] == 0 and "that come as values are done" in linear["reason"]
     assert ("attention", None, "i8") in cells and ("embed", "q6_k", None) in cells
 
 
@@ -70,6 +71,10 @@ def test_what_a_plugin_supports_in_part_is_said(tenon, build):
     cell, = tenon.json("check", "--plugin", path, "--only", "op=add")["matrix"]
     assert (cell["supported"], cell["cases"]) == (6, 9) and "a scale of" in cell["reason"]
     assert re.search(r"^ +6 of 9", tenon("check", "--plugin", path, "--only", "op=add").stdout.decode(), re.MULTILINE)
+
+
+def test_a_plugin_of_the_published_header_passes(tenon):
+    assert tenon.json("check", "--plugin", PLUGINS / "abi-v1_0.so")["passed"]
 
 
 @pytest.mark.parametrize("rule, more, options, words", [
@@ -100,7 +105,7 @@ def test_a_descriptor_that_the_loader_refuses_fails(failed, name, words):
 def test_flags_that_are_not_defined_and_kernels_of_one_name_fail(build, failed):
     found = failed(build(sub=[("| TN_K_IN_PLACE", "| TN_K_IN_PLACE | 64")]))
     assert "flags 0x40" in found["kernels"]
-    found = failed(build(sub=[("{ &rmsnorm, &add, NULL }", "{ &rmsnorm, &add, &add, NULL }")]))
+    found = failed(build(sub=[("{ &rmsnorm, &add, &linear, NULL }", "{ &rmsnorm, &add, &linear, &add, NULL }")]))
     assert found["kernels"] == "two kernels for add are called acme.add"
 
 
@@ -113,8 +118,8 @@ def test_a_kernel_that_computes_wrongly_fails_in_its_op_and_in_the_matrix(tenon,
 
 
 def test_a_kernel_that_no_case_reaches_is_said_and_a_plugin_of_such_kernels_fails(tenon, build, failed):
-    refuse = ("    if (param->dim < 1)\n", "    if (param->dim < 1000)\n")
-    assert "claims nothing" in failed(build(sub=[refuse]))["support"]
+    refuse = [("    if (param->dim < 1)\n", "    if (param->dim < 1000)\n"), ("param->n_parts < 1)", "param->n_parts < 9)")]
+    assert "claims nothing" in failed(build(sub=refuse))["support"]
     assert "claims nothing" in failed(PLUGINS / "broken-claims-nothing.so")["support"]
     one = build(sub=[("(param->scale != 0.0f && param->scale != 1.0f)", "(param->scale == 0.0f)")])
     assert "no case of add reached the kernel acme.add" in tenon("check", "--plugin", one).stdout.decode()
