@@ -179,6 +179,20 @@ static tn_status plugins_key(const tn_cli_options *o, const tn_check_repro *repr
     return *out ? TN_OK : tn_fail_memory(err, "the plugin list");
 }
 
+static tn_status check_repro_options(const tn_cli_options *o, tn_error *err)
+{
+    const char *given = o->node ? "node" : o->only ? "only" : o->quick ? "quick" : NULL;
+    if (given)
+        return tn_fail(err, TN_INVALID,
+                       "--repro runs the one case of its file; --%s belongs to the check of a "
+                       "profile",
+                       given);
+    if (o->plugin && (o->profile || o->model))
+        return tn_fail(err, TN_INVALID,
+                       "--repro takes the plugin from --plugin or from a profile, not from both");
+    return TN_OK;
+}
+
 /* Of a profile only the plugins are opened: the file has the rest. */
 static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
                              tn_error *err)
@@ -186,6 +200,7 @@ static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_
     const char *sets[TN_CLI_MAX_LIST + 2];
     char thread_set[32], *key = NULL;
     tn_check_repro repro;
+    TN_TRY(check_repro_options(o, err));
     TN_TRY(tn_check_repro_read(o->repro, &repro, err));
     tn_open_args args = tn_cli_open_args(o, sets, thread_set);
     const bool has_profile = o->profile || o->model;

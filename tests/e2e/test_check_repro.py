@@ -160,6 +160,13 @@ def ints(arrays, name, *values):
     arrays[name] = ("I32", bytearray(struct.pack(f"<{len(values)}i", *values)))
 
 
+def test_options_that_a_repro_file_leaves_no_room_for_are_refused(tenon, good, profile):
+    for args in (["--node", "layer.0.*"], ["--only", "op=linear"], ["--quick"]):
+        assert b"--repro runs the one case" in tenon("check", "--repro", good["attention"], *args, status=2).stderr
+    both = ["--plugin", PLUGINS / "broken-v-from-k.so", "--profile", profile("broken-v-from-k")]
+    assert b"not from both" in tenon("check", "--repro", good["attention"], *both, status=2).stderr
+
+
 def first_int(arrays, name, value):
     arrays[name][1][0:4] = struct.pack("<i", value)
 
