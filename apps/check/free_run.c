@@ -97,6 +97,12 @@ static double log_sum(const float *logit, int32_t n)
     return most + log(sum);
 }
 
+/* Of a variance, which may come out a little below 0. A NaN stays one, which fmax would hide. */
+static double root(double x)
+{
+    return x < 0 ? 0 : sqrt(x);
+}
+
 /* What is added to all logits alike changes no probability: it is taken from the errors. */
 static void measure(const float *got, const float *expected, int32_t n, tn_check_token *out)
 {
@@ -112,8 +118,8 @@ static void measure(const float *got, const float *expected, int32_t n, tn_check
         out->kl += exp(log_p) * (log_p - log_q);
     }
     const double mean = sum / n, mean_error = shift / n;
-    out->rms = sqrt(fmax(errors / n - mean_error * mean_error, 0));
-    out->deviation = sqrt(fmax(squares / n - mean * mean, 0));
+    out->rms = root(errors / n - mean_error * mean_error);
+    out->deviation = root(squares / n - mean * mean);
     out->gap = (double)expected[out->expected] - (double)expected[out->got];
 }
 
