@@ -167,12 +167,13 @@ tn_status tn_check_plugin(const tn_check_plugin_args *args, tn_check_report *out
                                 .against = args->against,
                                 .op = args->op,
                                 .seed = args->seed,
+                                .repro_dir = args->repro_dir,
                                 .progress = args->progress,
                                 .ctx = args->ctx };
     tn_check_session s = { .args = &ops, .setup = &setup, .plugin = &spec, .report = out };
-    *out = (tn_check_report){
-        .plugin = args->path, .against = args->against, .seed = args->seed, .passed = true
-    };
+    *out = (tn_check_report){ .seed = args->seed, .passed = true };
+    out->plugin = tn_check_results_text(&out->results, "%s", args->path);
+    out->against = tn_check_results_text(&out->results, "%s", args->against);
     tn_status status = tn_check_known_op(args->op, err);
     if (!status)
         status = tn_setup_plugin_dir(&setup, args->plugin_dir, err);

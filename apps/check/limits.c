@@ -9,14 +9,17 @@
 /* Denormals may be flushed: an absolute slack of the smallest normal number a term. */
 static const double tiny = 0x1p-126;
 
+/* The last column is calibrated, not derived: how errors of layers add up is the model's. Wrong
+ * kernels that change tokens give 0.3 and more; correct ones at most 0.001 (f32acc and f16acc) and
+ * 0.08 (a8) on SmolLM2-135M and 60 tiny models (docs/check.md). */
 static const tn_check_class classes[] = {
-    { "exact", 0, 0, true, false, false },
-    { "f32acc", 0x1p-24, 0, false, false, false },
-    { "f16acc", 0x1p-24, 0x1p-11, false, false, false },
-    { "a8", 0x1p-24, 0, false, true, false },
-    { "w8", 0x1p-24, 0, false, false, true },
-    { "w8a8", 0x1p-24, 0, false, true, true },
-    { NULL, 0, 0, false, false, false },
+    { "exact", 0, 0, true, false, false, 0.02 },
+    { "f32acc", 0x1p-24, 0, false, false, false, 0.02 },
+    { "f16acc", 0x1p-24, 0x1p-11, false, false, false, 0.02 },
+    { "a8", 0x1p-24, 0, false, true, false, 0.2 },
+    { "w8", 0x1p-24, 0, false, false, true, 0.2 },
+    { "w8a8", 0x1p-24, 0, false, true, true, 0.2 },
+    { NULL, 0, 0, false, false, false, 0 },
 };
 
 const tn_check_class *tn_check_class_table(void)

@@ -17,6 +17,7 @@ typedef struct tn_check_class {
     bool exact;     /* the same bits, after rounding to the edge's type */
     bool a8;        /* activations of quantised weights in 8 bits, by groups of at least 32 */
     bool w8;        /* weights that come as values (K-quants) in 8 bits, by groups of 32 */
+    double drift;   /* of the logits of a free run: RMS error by standard deviation */
 } tn_check_class;
 
 /* Groups of 8-bit codes, their largest, and how many standard deviations roundings that are taken

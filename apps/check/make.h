@@ -43,10 +43,12 @@ void tn_check_made_in(tn_check_made *m, int32_t i, int32_t dtype, tn_check_tenso
 void tn_check_made_out(tn_check_made *m, int32_t i, int32_t dtype, tn_check_tensor t);
 tn_check_tensor tn_check_dense(const char *name, int32_t rows, int32_t width, int32_t heads,
                                const float *values);
+/* Weights: any; one value in each group; all of a group at least 0, or at most. */
+enum { TN_CODES_ANY, TN_CODES_CONSTANT, TN_CODES_ONE_SIGN };
 /** Random canonical rows; wfmt "f32" "f16" "bf16", "u4z" "u4b" "q8" with a group, or one that comes
- * as values ("q4_k"). constant: each group has one code. part may be NULL. */
+ * as values ("q4_k"). part may be NULL. */
 tn_status tn_check_made_weight(tn_check_made *m, int32_t index, const char *wfmt, int32_t rows,
-                               int32_t cols, int32_t group, bool bias, bool constant, tn_part *part,
+                               int32_t cols, int32_t group, bool bias, int32_t codes, tn_part *part,
                                tn_error *err) TN_MUST_USE;
 
 /* New tokens of a sequence: n after past. pad: tokens of padding. shares: its first block is that

@@ -2,6 +2,7 @@
 #include "apps/check/make.h"
 #include "core/base/float16.h"
 
+#include <math.h>
 #include <string.h>
 
 static float plain_value(const char *wfmt, float value)
@@ -58,20 +59,38 @@ static void fill_grid(tn_check_made *m, const value_format *f, float *v, size_t 
     }
 }
 
-static bool fill_plain(tn_check_made *m, tn_check_part *p, const char *wfmt)
+static bool fill_plain(tn_check_made *m, tn_check_part *p, const char *wfmt, int32_t codes)
 {
     const size_t n = (size_t)p->rows.rows * (size_t)p->rows.cols;
     const value_format *f = find_value_format(wfmt);
     float *v = tn_check_fill(m, TN_FILL_NORMAL, p->rows.rows, p->rows.cols, 0);
     for (size_t i = 0; v && !f && i < n; i++)
-        v[i] = plain_value(wfmt, v[i] * 0.5f);
+        v[i] = plain_value(wfmt, (codes == TN_CODES_ONE_SIGN ? fabsf(v[i]) : v[i]) * 0.5f);
     if (v && f)
         fill_grid(m, f, v, n);
     p->rows.values = v;
     return v != NULL;
 }
 
-static bool fill_codes(tn_check_made *m, tn_check_part *p, bool constant)
+/* The zero point, or the offset, of a group. Of one sign: all weights of u4z are at least 0, or at
+ * most; those of u4b are more than 0. */
+static float zero_of(tn_check_made *m, const tn_check_part *p, int32_t codes, size_t group)
+{
+    const bool one_sign = codes == TN_CODES_ONE_SIGN;
+    if (p->wfmt[2] == 'z')
+        return one_sign ? (group % 2 ? 16.0f : 0.0f) : (float)(tn_check_random(&m->state) % 17);
+    return plain_value("f16", tn_check_uniform(&m->state, one_sign ? 0.1f : -0.5f, 0.5f));
+}
+
+static uint8_t code_of(tn_check_made *m, const tn_check_part *p, int32_t codes)
+{
+    const uint8_t code = (uint8_t)tn_check_random(&m->state);
+    if (p->wfmt[0] == 'u')
+        return code & 15u;
+    return codes == TN_CODES_ONE_SIGN ? code | 128u : code; /* q8 is biased by 128 */
+}
+
+static bool fill_codes(tn_check_made *m, tn_check_part *p, int32_t codes)
 {
     const size_t n = (size_t)p->rows.rows * (size_t)p->rows.cols;
     const size_t group = (size_t)p->rows.group, n_groups = n / group;
@@ -83,12 +102,10 @@ static bool fill_codes(tn_check_made *m, tn_check_part *p, bool constant)
         return false;
     for (size_t g = 0; g < n_groups; g++) {
         scale[g] = plain_value("f16", tn_check_uniform(&m->state, 0.01f, 0.1f));
-        zero[g] = p->wfmt[2] == 'z' ? (float)(tn_check_random(&m->state) % 17)
-                                    : plain_value("f16", tn_check_uniform(&m->state, -0.5f, 0.5f));
+        zero[g] = zero_of(m, p, codes, g);
     }
     for (size_t i = 0; i < n; i++)
-        code[i] = constant && i % group ? code[i - 1]
-                                        : (uint8_t)(tn_check_random(&m->state) & (u4 ? 15u : 255u));
+        code[i] = codes == TN_CODES_CONSTANT && i % group ? code[i - 1] : code_of(m, p, codes);
     p->rows.scale = scale;
     p->rows.zero = u4 ? zero : NULL;
     p->rows.codes = code;
@@ -96,7 +113,7 @@ static bool fill_codes(tn_check_made *m, tn_check_part *p, bool constant)
 }
 
 tn_status tn_check_made_weight(tn_check_made *m, int32_t index, const char *wfmt, int32_t rows,
-                               int32_t cols, int32_t group, bool bias, bool constant, tn_part *part,
+                               int32_t cols, int32_t group, bool bias, int32_t codes, tn_part *part,
                                tn_error *err)
 {
     tn_check_part *p = &m->part[index];
@@ -104,7 +121,7 @@ tn_status tn_check_made_weight(tn_check_made *m, int32_t index, const char *wfmt
         .wfmt = group ? tn_arena_printf(&m->arena, "%s.g%d", wfmt, (int)group) : wfmt,
         .rows = { .size = sizeof(tn_weight_rows), .rows = rows, .cols = cols, .group = group }
     };
-    if (!p->wfmt || !(group ? fill_codes(m, p, constant) : fill_plain(m, p, wfmt)))
+    if (!p->wfmt || !(group ? fill_codes(m, p, codes) : fill_plain(m, p, wfmt, codes)))
         return tn_fail_memory(err, "a case");
     if (bias)
         p->rows.bias = tn_check_fill(m, TN_FILL_NORMAL, 1, rows, 0);

@@ -109,6 +109,8 @@ static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel
     if (!r)
         return tn_fail_memory(err, "the results");
     tn_check_note(o->s, r, &m->c, m->c.name, &values);
+    if (values.failed)
+        TN_TRY(tn_check_save(o->s, o->values[at], o->plugin, kernel, &m->c, err));
     r = result_of(o, &o->claims[at], TN_CHECK_CLAIMS, &m->c, kernel);
     if (!r)
         return tn_fail_memory(err, "the results");
@@ -116,7 +118,8 @@ static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel
         tn_check_note(o->s, r, &m->c, m->c.name, &claims);
     *out = values;
     out->failed = values.failed || claims.failed;
-    return TN_OK;
+    return claims.failed ? tn_check_save(o->s, o->claims[at], o->plugin, kernel, &m->c, err)
+                         : TN_OK;
 }
 
 static bool lists_format(const tn_plugin_entry *plugin, const char *format)

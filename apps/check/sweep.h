@@ -29,6 +29,6 @@ tn_status tn_check_make_linear(tn_check_made *m, const char *op, int32_t index, 
 tn_status tn_check_make_embed(tn_check_made *m, const char *op, int32_t index, tn_error *err);
 tn_status tn_check_make_rows(tn_check_made *m, const char *op, int32_t index, tn_error *err);
 tn_status tn_check_make_kv(tn_check_made *m, const char *op, int32_t index, tn_error *err);
-enum { TN_LINEAR_CASES = 33, TN_ROWS_CASES = 9, TN_EMBED_CASES = 21, TN_KV_CASES = 21 };
+enum { TN_LINEAR_CASES = 38, TN_ROWS_CASES = 9, TN_EMBED_CASES = 21, TN_KV_CASES = 28 };
 
 #endif

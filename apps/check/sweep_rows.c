@@ -37,7 +37,7 @@ tn_status tn_check_make_embed(tn_check_made *m, const char *op, int32_t index, t
         return tn_fail_memory(err, "a case");
     TN_TRY(tn_check_made_batch(m, &seq, 1, 16, 0, &blocks, &m->batch, NULL, err));
     TN_TRY(tn_check_made_weight(m, 0, embeds[index].wfmt, 50, dim, embeds[index].group, false,
-                                false, &part, err));
+                                TN_CODES_ANY, &part, err));
     m->batch.tokens[0] = 49;
     *embed = (tn_embed){ .size = sizeof *embed,
                          .vocab = 50,
@@ -62,14 +62,15 @@ static tn_status make_norm(tn_check_made *m, int32_t index, const float *x, tn_e
     *norm = (tn_norm){
         .size = sizeof *norm, .dim = width, .eps = 1e-5f, .offset = index % 3 == 1 ? 1.0f : 0.0f
     };
-    TN_TRY(tn_check_made_weight(m, 0, "f32", 1, width, 0, false, false, NULL, err));
+    TN_TRY(tn_check_made_weight(m, 0, "f32", 1, width, 0, false, TN_CODES_ANY, NULL, err));
     tn_check_made_node(m, "rmsnorm", norm, NULL, rows);
     tn_check_made_in(m, 0, m->resid, tn_check_dense("x", rows, width, 0, x));
     tn_check_made_out(m, 0, m->act, tn_check_dense("h", rows, width, 0, NULL));
     return TN_OK;
 }
 
-/* The same largest value twice, and NaN, which never wins. */
+/* The same largest value twice, and NaN, which never wins; rows that are masked with -inf, all of
+ * them or all but one. */
 static void put_ties(tn_check_made *m, float *x, int32_t rows, int32_t width)
 {
     for (int32_t r = 0; r < rows && width > 8; r++) {
@@ -78,6 +79,9 @@ static void put_ties(tn_check_made *m, float *x, int32_t rows, int32_t width)
         row[a] = row[width - 1 - a] = 3e9f;
         if (r % 2)
             row[a + 1] = NAN;
+        for (int32_t i = 0; i < width && r % 8 >= 6; i++)
+            if (r % 8 == 6 || i != a)
+                row[i] = -INFINITY;
     }
 }
 

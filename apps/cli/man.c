@@ -23,6 +23,8 @@ static const example examples[] = {
     { "explain", "tenon explain --profile configs/cpu.yaml", "the kernel, the layout and the memory of each node" },
     { "explain", "tenon explain --model model.gguf --dot | dot -Tsvg > graph.svg", "draw the graph" },
     { "check", "tenon check --profile configs/cpu.yaml --quick", "prove the plugins of a profile" },
+    { "check", "tenon check --profile configs/cpu.yaml --html check.html --junit check.xml", "with a page to read and a file for the build server" },
+    { "check", "tenon check --repro tenon-repro-ops-mine.linear-seed1.safetensors --plugin-dir .", "run the one case that failed again" },
     { "check", "tenon check --plugin ./acme.so", "prove one plugin, and see what it supports" },
     { "bench", "tenon bench configs/cpu.yaml configs/cpu-f16.yaml --decode 64", "compare two profiles" },
     { "convert", "tenon convert model.gguf model-hf --dtype f16", "a directory that other programs read" },

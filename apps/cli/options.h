@@ -66,7 +66,7 @@ typedef struct tn_cli_options {
     bool roofline, csv;
     const char *svg;
     /* check; its --seed is run's */
-    const char *against, *only, *node, *plugin;
+    const char *against, *only, *node, *plugin, *repro, *repro_dir, *junit, *html;
     bool quick;
     /* convert */
     const char *dtype;

@@ -80,10 +80,14 @@ const tn_cli_option tn_cli_option_table[] = {
     { "dot", 0, TN_CLI_FLAG, NULL, " explain ", 0, 0, FIELD(dot), 0, "print the graph in Graphviz DOT" },
 
     { "plugin", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(plugin), 0, "check one plugin without a model: its file, descriptor, claims and numbers, and what it supports" },
-    { "against", 0, TN_CLI_STRING, "NAME", " check ", 0, 0, FIELD(against), 0, "the reference: a host plugin; default cpu-ref" },
+    { "against", 0, TN_CLI_STRING, "NAME|PROFILE", " check ", 0, 0, FIELD(against), 0, "the reference: a host plugin, or the plugins of a profile; default cpu-ref" },
     { "only", 0, TN_CLI_STRING, "op=NAME", " check ", 0, 0, FIELD(only), 0, "check one op" },
     { "node", 0, TN_CLI_STRING, "GLOB", " check ", 0, 0, FIELD(node), 0, "check the nodes whose path matches, as in 'layer.3.*'" },
     { "seed", 0, TN_CLI_UINT64, "N", " check ", 0, 0, FIELD(seed), FIELD(has_seed), "what tokens, weights and inputs are drawn from; default 1" },
+    { "junit", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(junit), 0, "also write the results as JUnit XML" },
+    { "html", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(html), 0, "also write a page with the drift and the errors drawn" },
+    { "repro-dir", 0, TN_CLI_STRING, "DIR", " check ", 0, 0, FIELD(repro_dir), 0, "where a file for each failing kernel is written; default: the working directory" },
+    { "repro", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(repro), 0, "only the case of such a file; it needs no model" },
     { "quick", 0, TN_CLI_FLAG, NULL, " check ", 0, 0, FIELD(quick), 0, "fewer tokens and cases: under a minute" },
 
     { "prefill", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(prefill), 0, "prompts of N tokens; 0 is none, default 512" },

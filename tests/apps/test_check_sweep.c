@@ -183,6 +183,137 @@ static float *all_inputs(uint64_t seed, size_t *n)
     return copy;
 }
 
+/* ---- the cases that break kernels ---- */
+
+typedef struct found {
+    bool one_token, fills_block, one_past_block, permuted, free_is_nan, shares_prefix, mixed,
+        padding;
+    bool window, masked_tiles, huge, denormal, softcap, logn;
+    uint32_t ratios; /* bit n: n query heads a kv head */
+} found;
+
+enum { TILE = 128 }; /* keys that hardly a kernel takes more of at once */
+
+static void look_at_sequence(const tn_check_made *m, int32_t s, found *f)
+{
+    const tn_check_batch *b = &m->batch;
+    const tn_attention *a = m->c.node.param;
+    const int32_t n = b->q_start[s + 1] - b->q_start[s], kv = b->kv_len[s];
+    const int32_t block = m->c.pool.block_tokens, *table = b->table + s * b->table_stride;
+    f->padding |= kv == 0;
+    f->fills_block |= kv > 0 && kv % block == 0;
+    f->one_past_block |= kv > 1 && kv % block == 1;
+    f->mixed |= b->n_decode > 0 && n > 1 && kv > 0;
+    f->window |= a->window > 0 && a->window < kv;
+    f->masked_tiles |= a->window > 0 && kv - n - a->window >= TILE;
+    for (int32_t i = 1; i < tn_check_blocks(kv, block); i++)
+        f->permuted |= table[i] < table[i - 1];
+    for (int32_t t = 0; t < s; t++)
+        f->shares_prefix |= kv > 0 && b->kv_len[t] > 0 && table[0] == b->table[t * b->table_stride];
+}
+
+/* A block in no table: NaN, where the format has floats. */
+static bool free_block_is_nan(const tn_check_made *m)
+{
+    const tn_check_batch *b = &m->batch;
+    bool used[512] = { false };
+    assert_in_range(m->c.pool.n_blocks, 1, 512);
+    for (int32_t i = 0; i < b->n_seqs * b->table_stride; i++)
+        if (b->table[i] >= 0)
+            used[b->table[i]] = true;
+    for (int32_t i = 0; i < m->c.pool.n_blocks; i++)
+        for (uint64_t k = 0; k < m->c.pool.block_bytes && !used[i]; k++)
+            if (m->c.pool.bytes[(uint64_t)i * m->c.pool.block_bytes + k] != 0xff)
+                return false;
+    return true;
+}
+
+static void look_at_values(const tn_check_tensor *t, found *f)
+{
+    for (size_t i = 0; i < (size_t)t->rows * (size_t)t->width; i++) {
+        f->huge |= fabsf(t->values[i]) > 150;
+        f->denormal |= t->values[i] != 0 && fabsf(t->values[i]) < 0x1p-126f;
+    }
+}
+
+static void attention_meets_what_breaks_it(void **state)
+{
+    const tn_check_sweep *w = tn_check_sweep_table();
+    found f = { .free_is_nan = true };
+    (void)state;
+    while (strcmp(w->op, "attention") != 0)
+        w++;
+    for (int32_t i = 0; i < w->n_cases; i++) {
+        tn_check_made m;
+        tn_error err = { 0 };
+        assert_int_equal(tn_check_sweep_make(w, i, 1, TN_F32, TN_F32, &m, &err), TN_OK);
+        const tn_attention *a = m.c.node.param;
+        f.one_token |= m.batch.n_tokens == 1;
+        f.softcap |= a->softcap > 0;
+        f.logn |= a->logn_length > 0;
+        f.ratios |= 1u << (a->heads / a->kv_heads);
+        f.free_is_nan &= free_block_is_nan(&m);
+        for (int32_t s = 0; s < m.batch.n_seqs; s++)
+            look_at_sequence(&m, s, &f);
+        look_at_values(&m.c.in[0], &f);
+        tn_check_made_deinit(&m);
+    }
+    assert_true(f.one_token && f.fills_block && f.one_past_block && f.permuted && f.free_is_nan);
+    assert_true(f.shares_prefix && f.mixed && f.padding && f.window && f.masked_tiles);
+    assert_true(f.huge && f.denormal && f.softcap && f.logn);
+    for (int32_t ratio = 1; ratio <= 8; ratio++)
+        assert_true(f.ratios & 1u << ratio);
+    assert_true(f.ratios & 1u << 16);
+}
+
+/* Of one group: 0 when its weights differ in sign, 1 when they do not, 2 when they are all equal.
+ */
+static int32_t kind_of(const float *w, int32_t n)
+{
+    bool equal = true, positive = true, negative = true;
+    for (int32_t i = 0; i < n; i++) {
+        equal &= w[i] == w[0];
+        positive &= w[i] >= 0;
+        negative &= w[i] <= 0;
+    }
+    return equal ? 2 : positive || negative ? 1 : 0;
+}
+
+static void groups_of_one_value_and_of_one_sign_are_met_in_every_coded_format(void **state)
+{
+    static const char *const formats[] = { "u4z", "u4b", "q8" };
+    const tn_check_sweep *w = tn_check_sweep_table();
+    bool met[3][3] = { { false } };
+    (void)state;
+    while (strcmp(w->op, "linear") != 0)
+        w++;
+    for (int32_t i = 0; i < w->n_cases; i++) {
+        tn_check_made m;
+        tn_error err = { 0 };
+        assert_int_equal(tn_check_sweep_make(w, i, 1, TN_F32, TN_F32, &m, &err), TN_OK);
+        const tn_weight_rows *rows = &m.part[0].rows;
+        int32_t f = 0, kind = 2;
+        while (f < 3 && strncmp(m.part[0].wfmt, formats[f], strlen(formats[f])) != 0)
+            f++;
+        float *values = tn_alloc_array((size_t)rows->rows * (size_t)rows->cols, sizeof *values);
+        assert_non_null(values);
+        if (f < 3 && !rows->values) {
+            assert_int_equal(tn_weight_rows_values(m.part[0].wfmt, rows, values, &err), TN_OK);
+            for (int32_t g = 0; g < rows->rows * rows->cols; g += rows->group) {
+                const int32_t k = kind_of(values + g, rows->group);
+                kind = k < kind ? k : kind;
+            }
+            met[f][kind] = true; /* what holds for every group */
+        }
+        tn_free(values);
+        tn_check_made_deinit(&m);
+    }
+    for (int32_t f = 0; f < 3; f++)
+        for (int32_t kind = 0; kind < 3; kind++)
+            if (!met[f][kind])
+                fail_msg("no case of %s has groups of kind %d", formats[f], (int)kind);
+}
+
 static void a_seed_gives_the_same_case_and_another_seed_another(void **state)
 {
     (void)state;
@@ -225,6 +356,8 @@ int main(void)
         cmocka_unit_test(values_are_finite_and_edges_as_the_catalogue_wants_them),
         cmocka_unit_test(inputs_of_f16_edges_are_f16_values),
         cmocka_unit_test(batches_keep_the_rules_of_block_tables),
+        cmocka_unit_test(attention_meets_what_breaks_it),
+        cmocka_unit_test(groups_of_one_value_and_of_one_sign_are_met_in_every_coded_format),
         cmocka_unit_test(a_seed_gives_the_same_case_and_another_seed_another),
         cmocka_unit_test(every_allocation_of_a_case_may_fail),
     };

@@ -142,7 +142,7 @@ def test_a_kernel_that_computes_wrongly_fails_in_its_op_and_in_the_matrix(tenon,
     report = tenon.json("check", "--plugin", path, status=1)
     assert {f["op"] for f in report["failed"]} == {"add"}
     assert {c["op"] for c in report["matrix"] if c["failed"]} == {"add"}
-    assert re.search(r"^ +FAILED|ok +FAILED", tenon("check", "--plugin", path, status=1).stdout.decode(), re.MULTILINE)
+    assert re.search(r"^ +FAILED|ok +FAILED", tenon("check", "--plugin", path, status=1, cwd=path.parent).stdout.decode(), re.MULTILINE)
 
 
 def test_a_kernel_that_no_case_reaches_is_said_and_a_plugin_of_such_kernels_fails(tenon, build, failed):

@@ -320,6 +320,7 @@ static void spoil(const linear_job *job, int64_t width)
 
 tn_status alt_linear_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
+    self = alt_at(self, node);
     _Atomic int32_t inside = 0;
     linear_job job = { .self = self,
                        .launch = launch,
