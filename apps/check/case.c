@@ -123,6 +123,18 @@ int32_t tn_check_blocks(int32_t tokens, int32_t block_tokens)
     return (tokens + block_tokens - 1) / block_tokens;
 }
 
+tn_check_case tn_check_case_rows(const tn_check_case *c, int32_t r0, int32_t n)
+{
+    tn_check_case s = *c;
+    for (int32_t i = 0; i < c->node.n_in; i++) {
+        s.in[i].values += (size_t)r0 * (size_t)s.in[i].width;
+        s.in[i].rows = n;
+    }
+    for (int32_t i = 0; i < c->node.n_out; i++)
+        s.out[i].rows = n;
+    return s;
+}
+
 void tn_check_case_shape(const tn_check_case *c, char *text, size_t cap)
 {
     size_t used = 0;

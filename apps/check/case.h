@@ -34,6 +34,7 @@ typedef struct tn_check_tensor {
 /* A step. Arrays as in tn_batch; table entries past a sequence's blocks are -1. */
 typedef struct tn_check_batch {
     int32_t n_tokens, n_seqs, n_decode, n_rows, max_q, max_kv, table_stride, n_tables, half_rotary;
+    int32_t *seq; /* [n_seqs] number of the sequence in its schedule; NULL in made-up cases */
     int32_t *tokens, *pos, *slot, *q_start, *kv_len, *rope_index, *table, *rows;
     float *rope_table;
 } tn_check_batch;
@@ -70,6 +71,8 @@ tn_weight_rows tn_check_part_rows(const tn_check_part *part, int32_t index, int3
 void tn_check_round_values(float *values, size_t n, int32_t dtype);
 /** Blocks of a sequence: ceil(tokens / block_tokens). */
 int32_t tn_check_blocks(int32_t tokens, int32_t block_tokens);
+/** The same of rows [r0, r0 + n) of every input and output; the batch stays. */
+tn_check_case tn_check_case_rows(const tn_check_case *c, int32_t r0, int32_t n);
 /** "3 tokens, 2 sequences, in 3 x 576, out 3 x 960" */
 void tn_check_case_shape(const tn_check_case *c, char *text, size_t cap);
 

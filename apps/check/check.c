@@ -2,6 +2,7 @@
 #include "apps/check/check.h"
 
 #include "apps/check/session.h"
+#include "core/base/alloc.h"
 #include "core/base/glob.h"
 #include "core/bind/bind.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-static double now_s(void)
+double tn_check_now_s(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -130,20 +131,11 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 
 /* ---- the whole ---- */
 
-static tn_status open_reference(tn_check_session *s, tn_error *err)
+tn_status tn_check_known_op(const char *op, tn_error *err)
 {
-    const tn_plugin_spec spec = { .name = s->args->against };
-    const tn_plugin_set_args args = { .spec = &spec,
-                                      .n_specs = 1,
-                                      .plugin_dir = s->setup->plugin_dir,
-                                      .device = "cpu",
-                                      .fallback = "none",
-                                      .team = s->setup->team };
-    TN_TRY(tn_plugin_set_open(&args, &s->reference, err));
-    const tn_plugin_entry *entry = tn_plugin_set_entry(s->reference, 0);
-    if (entry->state != TN_PLUGIN_LOADED)
-        return tn_fail(err, TN_INVALID, "the reference %s is not there: %s", s->args->against,
-                       entry->reason);
+    if (op && !tn_op_find(op))
+        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
+                       op);
     return TN_OK;
 }
 
@@ -151,9 +143,7 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
 {
     const tn_check_args *a = s->args;
     const tn_binding *b = s->setup->binding;
-    if (a->op && !tn_op_find(a->op))
-        return tn_fail(err, TN_INVALID, "--only op=%s: there is no such op; docs/ops.md lists them",
-                       a->op);
+    TN_TRY(tn_check_known_op(a->op, err));
     for (int32_t i = 0; i < b->n_nodes; i++)
         if (tn_check_selected(a, b->node[i].node.path, b->node[i].op->name))
             return TN_OK;
@@ -164,26 +154,39 @@ static tn_status check_filters(const tn_check_session *s, tn_error *err)
                    a->node);
 }
 
+static tn_status run_repro(tn_check_session *s, tn_error *err)
+{
+    TN_TRY(tn_check_open_reference(s, err));
+    return tn_check_replay(s, s->args->repro, err);
+}
+
+static tn_status run_parts(tn_check_session *s, tn_error *err)
+{
+    const bool whole = !s->args->node && !s->args->op;
+    TN_TRY(check_filters(s, err));
+    TN_TRY(tn_check_open_reference(s, err));
+    if (whole) {
+        s->runner = tn_alloc_array((size_t)s->setup->binding->n_nodes, sizeof *s->runner);
+        if (!s->runner)
+            return tn_fail_memory(err, "the nodes");
+    }
+    TN_TRY(tn_check_lockstep(s, err));
+    if (whole)
+        TN_TRY(tn_check_free(s, err));
+    tn_check_runners_close(s);
+    return s->args->node ? TN_OK : tn_check_ops(s, err);
+}
+
 tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error *err)
 {
-    const double start = now_s();
+    const double start = tn_check_now_s();
     tn_check_session s = { .args = args, .setup = args->setup, .report = out };
-    *out = (tn_check_report){ .profile = args->setup->profile->source,
-                              .against = args->against,
-                              .seed = args->seed,
-                              .passed = true };
-    tn_status status = check_filters(&s, err);
-    if (!status)
-        status = open_reference(&s, err);
-    if (!status)
-        status = tn_check_lockstep(&s, err);
-    if (!status && !args->node)
-        status = tn_check_ops(&s, err);
-    tn_check_schedule_deinit(&s.schedule);
-    tn_plugin_set_close(s.reference);
-    s.other.profile = NULL; /* the setup's */
-    tn_setup_close(&s.other);
-    out->seconds = now_s() - start;
+    *out = (tn_check_report){ .seed = args->seed, .passed = true };
+    out->profile = tn_check_results_text(&out->results, "%s", args->setup->profile->source);
+    out->against = tn_check_results_text(&out->results, "%s", args->against);
+    const tn_status status = args->repro ? run_repro(&s, err) : run_parts(&s, err);
+    tn_check_session_close(&s);
+    out->seconds = tn_check_now_s() - start;
     if (status)
         tn_check_report_deinit(out);
     return status;
@@ -192,5 +195,6 @@ tn_status tn_check_run(const tn_check_args *args, tn_check_report *out, tn_error
 void tn_check_report_deinit(tn_check_report *report)
 {
     tn_check_results_deinit(&report->results);
+    tn_check_matrix_deinit(&report->matrix);
     *report = (tn_check_report){ 0 };
 }

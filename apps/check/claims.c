@@ -133,19 +133,6 @@ static void slice_batch(const tn_check_batch *b, int32_t seq, int32_t t0, int32_
     out->batch.table += (size_t)seq * (size_t)b->table_stride;
 }
 
-/* Rows [r0, r0 + n) of every input and output. */
-static tn_check_case slice_rows(const tn_check_case *c, int32_t r0, int32_t n)
-{
-    tn_check_case s = *c;
-    for (int32_t i = 0; i < c->node.n_in; i++) {
-        s.in[i].values += (size_t)r0 * (size_t)s.in[i].width;
-        s.in[i].rows = n;
-    }
-    for (int32_t i = 0; i < c->node.n_out; i++)
-        s.out[i].rows = n;
-    return s;
-}
-
 /* Run a slice; its rows must be the base run's. *pool is replaced by what it wrote. */
 static tn_status run_slice(const claim *a, const tn_check_case *c, int32_t r0, const char *metric,
                            const char *how, uint8_t **pool, tn_error *err)
@@ -172,7 +159,7 @@ static tn_status check_rows_alone(const claim *a, tn_error *err)
     const int32_t rows = a->c->out[0].rows;
     const int32_t pick[] = { 0, rows / 2, rows - 1 };
     for (int32_t i = 0; i < 3 && !a->out->failed; i++) {
-        const tn_check_case c = slice_rows(a->c, pick[i], 1);
+        const tn_check_case c = tn_check_case_rows(a->c, pick[i], 1);
         TN_TRY(run_slice(a, &c, pick[i], "batch invariance",
                          "it claims BATCH_INVARIANT, but a row alone has other bits", NULL, err));
     }
@@ -189,7 +176,7 @@ static tn_status check_sequence(const claim *a, int32_t seq, uint8_t **pool, tn_
         const int32_t len = t ? n - t : head;
         slice s;
         slice_batch(b, seq, first + t, len, &s);
-        tn_check_case c = slice_rows(a->c, first + t, len);
+        tn_check_case c = tn_check_case_rows(a->c, first + t, len);
         c.batch = &s.batch;
         if (*pool)
             c.pool.bytes = *pool;
@@ -239,16 +226,8 @@ static tn_status open_other(tn_check_session *s, tn_error *err)
 {
     if (s->other.plugins)
         return TN_OK;
-    s->other.profile = s->setup->profile;
     TN_TRY(tn_team_create(tn_team_workers(s->setup->team) == 1 ? 4 : 1, &s->other.team, err));
-    return tn_setup_plugins(&s->other, s->setup->plugin_dir, err);
-}
-
-/* The same kernel of the plugin's other instance; NULL when it did not open again. */
-static const tn_plugin_entry *other_plugin(const claim *a)
-{
-    const tn_plugin_entry *p = tn_plugin_set_find(a->s->other.plugins, a->k->plugin->name);
-    return p && p->state == TN_PLUGIN_LOADED && p->n_kernels == a->k->plugin->n_kernels ? p : NULL;
+    return tn_check_open_again(s, &s->other, err);
 }
 
 static tn_status check_threads(const claim *a, tn_error *err)
@@ -256,7 +235,7 @@ static tn_status check_threads(const claim *a, tn_error *err)
     tn_check_kernel *k = NULL;
     tn_check_fault fault = { 0 };
     TN_TRY(open_other(a->s, err));
-    const tn_plugin_entry *plugin = other_plugin(a);
+    const tn_plugin_entry *plugin = tn_check_same_plugin(&a->s->other, a->k->plugin);
     if (!plugin)
         return TN_OK;
     TN_TRY(tn_check_kernel_open(plugin, &plugin->kernel[a->k->kernel - a->k->plugin->kernel],

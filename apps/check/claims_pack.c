@@ -72,7 +72,8 @@ static double row_limit(const tn_check_class *k, const tn_check_part *part, int3
         size += 32 * fabs((double)w->scale[group]) +
                 (w->zero ? fabs((double)w->zero[group] * (part->wfmt[2] == 'b' ? 1.0 : 0.0)) : 0);
     }
-    return size * (4 * 0x1p-24 + k->operand) + (k->operand > 0 ? 0x1p-24 : 0x1p-126);
+    return size * (4 * 0x1p-24 + k->operand) + (k->operand > 0 ? 0x1p-24 : 0x1p-126) +
+           tn_check_recode_error(k, part, row, col);
 }
 
 static void compare_row(const tn_check_kernel *k, const tn_check_part *part, int32_t index,

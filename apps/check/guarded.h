@@ -32,6 +32,8 @@ const void *tn_guarded_result(const tn_guarded *g);
 /** False when somebody wrote past the ends of the image (pack works in it). */
 bool tn_guarded_image_is_whole(const tn_guarded *g);
 tn_status tn_guarded_send(tn_guarded *g, tn_error *err) TN_MUST_USE;
+/** Let the host's images go: nothing is found any more, and nothing can be sent or fetched. */
+void tn_guarded_trust(tn_guarded *g);
 /** Wait for the stream and copy all of it back. */
 tn_status tn_guarded_fetch(tn_guarded *g, tn_error *err) TN_MUST_USE;
 /** After a fetch: where the first changed guard byte lies, relative to the bytes (negative: in

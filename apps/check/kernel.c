@@ -195,6 +195,12 @@ tn_status tn_check_kernel_open(const tn_plugin_entry *plugin, const tn_kernel *k
     return TN_OK;
 }
 
+void tn_check_kernel_trust(tn_check_kernel *k)
+{
+    tn_guarded_trust(&k->weight);
+    tn_guarded_trust(&k->zeroed);
+}
+
 void tn_check_kernel_close(tn_check_kernel *k)
 {
     if (!k)

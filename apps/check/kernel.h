@@ -57,6 +57,8 @@ tn_status tn_check_kernel_open(const tn_plugin_entry *plugin, const tn_kernel *k
                                const tn_node *node, const tn_check_part *part, int32_t n_parts,
                                tn_team *team, tn_check_kernel **out, tn_check_fault *fault,
                                tn_error *err) TN_MUST_USE;
+/** Look at the packed weights no more after a run, and keep no image of them: for long walks. */
+void tn_check_kernel_trust(tn_check_kernel *k);
 void tn_check_kernel_close(tn_check_kernel *k);
 /** Run it and look at every byte around. On a fault *out may still hold what came back. */
 tn_status tn_check_kernel_run(tn_check_kernel *k, const tn_check_case *c, tn_check_output *out,

@@ -216,7 +216,7 @@ static tn_status look_at_input(tn_guarded *g, const char *what, tn_check_fault *
                                tn_error *err)
 {
     int64_t at;
-    if (!g->base)
+    if (!g->sent) /* there is none, or it is trusted */
         return TN_OK;
     TN_TRY(tn_guarded_fetch(g, err));
     look_around(g, what, fault);

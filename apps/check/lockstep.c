@@ -80,6 +80,8 @@ static tn_status check_claims(node_check *n, const tn_check_case *c, tn_error *e
         return tn_fail_memory(err, "the results");
     r->signature = tn_check_results_text(&n->s->report->results, "%s", shape);
     tn_check_note(n->s, r, c, "", &verdict);
+    TN_TRY(tn_check_save(n->s, n->s->report->results.n - 1, n->bound->plugin, n->bound->kernel, c,
+                         err));
     n->result = &n->s->report->results.item[n->result_index];
     return TN_OK;
 }
@@ -104,6 +106,9 @@ static tn_status check_step(node_check *n, int32_t step, tn_error *err)
             if (!status && !verdict.failed)
                 status = check_claims(n, &c, err);
         }
+        if (!status && n->result)
+            status =
+                tn_check_save(n->s, n->result_index, n->bound->plugin, n->bound->kernel, &c, err);
         if (!status) {
             tn_check_expected_take(&expected, out, &pool);
             tn_check_track_put(n->track, n->index, step, out, &pool);
@@ -125,6 +130,20 @@ static tn_status check_node(node_check *n, tn_error *err)
     return TN_OK;
 }
 
+/* The free run needs all nodes at once; layers' weights are then packed once for both parts. */
+static void keep_or_close(node_check *n, tn_status status)
+{
+    if (n->s->runner && !status && n->kernel) {
+        tn_check_kernel_trust(n->kernel);
+        tn_check_reference_trust(n->reference);
+        n->s->runner[n->index] =
+            (tn_check_runner){ .kernel = n->kernel, .reference = n->reference };
+        return;
+    }
+    tn_check_kernel_close(n->kernel);
+    tn_check_reference_close(n->reference);
+}
+
 static tn_status check_nodes(tn_check_session *s, tn_check_track *track, tn_error *err)
 {
     const tn_binding *b = s->setup->binding;
@@ -132,8 +151,7 @@ static tn_status check_nodes(tn_check_session *s, tn_check_track *track, tn_erro
     for (int32_t i = 0; i < b->n_nodes && !status; i++) {
         node_check n = { .s = s, .track = track, .index = i, .bound = &b->node[i] };
         status = check_node(&n, err);
-        tn_check_kernel_close(n.kernel);
-        tn_check_reference_close(n.reference);
+        keep_or_close(&n, status);
         tn_check_node_parts_deinit(n.part);
         tn_check_track_forget(track, i);
         if (s->args->progress)

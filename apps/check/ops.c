@@ -66,7 +66,30 @@ static tn_status compare_case(op_check *o, tn_check_kernel *k, const tn_check_ca
     return status;
 }
 
-static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel, tn_error *err)
+/* The case in the matrix of a plugin that is checked alone. kernel NULL: nobody took it. */
+static tn_status note_cell(op_check *o, const tn_check_made *m, const tn_kernel *kernel,
+                           const tn_error *why, const tn_check_verdict *v, tn_error *err)
+{
+    tn_check_matrix *all = &o->s->report->matrix;
+    tn_check_cell *cell = tn_check_matrix_at(all, m->c.op, m->format);
+    if (!cell)
+        return tn_fail_memory(err, "the support matrix");
+    cell->cases++;
+    if (!kernel) {
+        if (!*cell->reason)
+            cell->reason = tn_check_matrix_text(all, why->text);
+        return TN_OK;
+    }
+    cell->supported++;
+    cell->kernel = tn_check_matrix_text(all, kernel->name);
+    cell->failed += v->failed;
+    if (v->metrics.worst > cell->worst)
+        cell->worst = v->metrics.worst;
+    return TN_OK;
+}
+
+static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel,
+                          tn_check_verdict *out, tn_error *err)
 {
     const int32_t at = (int32_t)(kernel - o->plugin->kernel);
     tn_check_kernel *k;
@@ -86,12 +109,17 @@ static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel
     if (!r)
         return tn_fail_memory(err, "the results");
     tn_check_note(o->s, r, &m->c, m->c.name, &values);
+    if (values.failed)
+        TN_TRY(tn_check_save(o->s, o->values[at], o->plugin, kernel, &m->c, err));
     r = result_of(o, &o->claims[at], TN_CHECK_CLAIMS, &m->c, kernel);
     if (!r)
         return tn_fail_memory(err, "the results");
     if (!values.failed)
         tn_check_note(o->s, r, &m->c, m->c.name, &claims);
-    return TN_OK;
+    *out = values;
+    out->failed = values.failed || claims.failed;
+    return claims.failed ? tn_check_save(o->s, o->claims[at], o->plugin, kernel, &m->c, err)
+                         : TN_OK;
 }
 
 static bool lists_format(const tn_plugin_entry *plugin, const char *format)
@@ -114,7 +142,13 @@ static tn_status check_case(op_check *o, const tn_check_sweep *sweep, int32_t in
     const tn_kernel *kernel = NULL;
     if (!m.c.node.kvfmt || lists_format(o->plugin, m.c.node.kvfmt))
         kernel = tn_check_find_kernel(o->plugin, &m.c.node, &why);
-    const tn_status status = kernel ? run_case(o, &m, kernel, err) : TN_OK;
+    else
+        (void)tn_fail(&why, TN_UNSUPPORTED, "%s has no KV format %s", o->plugin->name,
+                      m.c.node.kvfmt);
+    tn_check_verdict verdict = { 0 };
+    tn_status status = kernel ? run_case(o, &m, kernel, &verdict, err) : TN_OK;
+    if (!status && o->s->plugin)
+        status = note_cell(o, &m, kernel, &why, &verdict, err);
     tn_check_made_deinit(&m);
     return status;
 }
@@ -129,10 +163,14 @@ static tn_status check_plugin(op_check *o, tn_error *err)
         status = tn_fail_memory(err, "the results");
     for (size_t i = 0; i < n && !status; i++)
         o->values[i] = o->claims[i] = -1;
-    for (const tn_check_sweep *w = tn_check_sweep_table(); w->op && !status; w++)
+    for (const tn_check_sweep *w = tn_check_sweep_table(); w->op && !status; w++) {
         for (int32_t i = 0; i < w->n_cases && !status; i++)
             if (!o->s->args->op || strcmp(o->s->args->op, w->op) == 0)
                 status = check_case(o, w, i, err);
+        if (o->s->plugin && o->s->args->progress)
+            o->s->args->progress(o->s->args->ctx, (uint64_t)(w - tn_check_sweep_table()) + 1,
+                                 tn_check_sweep_count());
+    }
     tn_free(o->values);
     tn_free(o->claims);
     return status;

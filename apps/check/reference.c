@@ -132,6 +132,13 @@ void tn_check_reference_close(tn_check_reference *r)
     tn_free(r);
 }
 
+void tn_check_reference_trust(tn_check_reference *r)
+{
+    for (int32_t i = 0; i < TN_N_STAGES; i++)
+        if (r->kernel[i])
+            tn_check_kernel_trust(r->kernel[i]);
+}
+
 void tn_check_expected_deinit(tn_check_expected *e)
 {
     for (int32_t i = 0; i < TN_N_STAGES; i++)

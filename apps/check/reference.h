@@ -45,6 +45,8 @@ tn_status tn_check_reference_open(const tn_plugin_set *set, const tn_op_info *op
                                   tn_team *team, tn_check_reference **out,
                                   tn_error *err) TN_MUST_USE;
 void tn_check_reference_close(tn_check_reference *r);
+/** As tn_check_kernel_trust. */
+void tn_check_reference_trust(tn_check_reference *r);
 tn_status tn_check_reference_run(tn_check_reference *r, const tn_check_case *c,
                                  tn_check_expected *out, tn_error *err) TN_MUST_USE;
 /** Give outputs and pool to the caller (tn_free). */

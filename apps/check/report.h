@@ -15,4 +15,8 @@ void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out);
 /** The object of `tenon check --json`; NULL without memory. */
 json_t *tn_check_json(const tn_check_report *r);
 
+/** JUnit XML for build servers; a page of HTML that needs nothing but itself. */
+void tn_check_junit(const tn_check_report *r, tn_strbuf *out);
+void tn_check_html(const tn_check_report *r, tn_strbuf *out);
+
 #endif

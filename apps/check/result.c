@@ -2,8 +2,10 @@
 #include "apps/check/result.h"
 
 #include "core/base/alloc.h"
+#include "model/formats/printable.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_TEXT = 1024 };
 
@@ -47,7 +49,10 @@ const char *tn_check_results_text(tn_check_results *all, const char *format, ...
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    const char *copy = tn_arena_strdup(&all->arena, text);
+    tn_strbuf printable = TN_STRBUF(4 * MAX_TEXT);
+    tn_put_printable(&printable, text, strlen(text));
+    const char *copy = tn_arena_strdup(&all->arena, tn_strbuf_text(&printable));
+    tn_strbuf_deinit(&printable);
     return copy ? copy : "";
 }
 

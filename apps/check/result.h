@@ -43,7 +43,8 @@ typedef struct tn_check_results {
 /** A new result with empty strings; NULL without memory. Valid until the next call. */
 tn_check_result *tn_check_results_add(tn_check_results *all, int32_t part, const char *node);
 void tn_check_results_deinit(tn_check_results *all);
-/** A copy of the text that lives as long as the results; "" without memory. */
+/** A copy of the text that lives as long as the results, of which every byte can be shown (names
+ * come from plugins and files); "" without memory. */
 const char *tn_check_results_text(tn_check_results *all, const char *format, ...) TN_PRINTF(2, 3);
 
 const char *tn_check_part_name(int32_t part);

@@ -7,7 +7,7 @@
 
 /* New tokens of a sequence in a step; 0: it rests. */
 typedef struct plan_row {
-    int32_t n[3];
+    int32_t n[4];
 } plan_row;
 
 typedef struct sequence {
@@ -47,6 +47,8 @@ static int32_t least(int32_t a, int32_t b)
 /* Token `pos` of a stream: the same whenever it is asked for. */
 static int32_t token_at(const scheduler *s, int32_t id, int32_t pos)
 {
+    if (id < TN_CHECK_PROMPTS && s->args->prompt[id] && pos < s->args->n_prompt[id])
+        return s->args->prompt[id][pos];
     uint64_t state = s->args->seed * 1000003u + (uint64_t)id * 8191u + (uint64_t)pos;
     return (int32_t)(tn_check_random(&state) % (uint64_t)s->args->vocab);
 }
@@ -57,6 +59,7 @@ static bool allocate(scheduler *s, tn_check_batch *b, int32_t n_tokens, int32_t 
     tn_arena *arena = &s->out->arena;
     const size_t tokens = (size_t)n_tokens * sizeof(int32_t);
     const size_t seqs = (size_t)n_seqs * sizeof(int32_t);
+    b->seq = tn_arena_alloc(arena, seqs);
     b->tokens = tn_arena_alloc(arena, tokens);
     b->pos = tn_arena_alloc(arena, tokens);
     b->slot = tn_arena_alloc(arena, tokens);
@@ -66,8 +69,8 @@ static bool allocate(scheduler *s, tn_check_batch *b, int32_t n_tokens, int32_t 
     b->rope_index = tn_arena_alloc(arena, seqs);
     b->table = tn_arena_alloc(arena, seqs * (size_t)b->table_stride);
     b->rope_table = tn_arena_alloc(arena, (size_t)n_seqs * half * sizeof(float));
-    return b->tokens && b->pos && b->slot && b->rows && b->q_start && b->kv_len && b->rope_index &&
-           b->table && b->rope_table;
+    return b->seq && b->tokens && b->pos && b->slot && b->rows && b->q_start && b->kv_len &&
+           b->rope_index && b->table && b->rope_table;
 }
 
 /* Blocks for all tokens up to n, taken in the random order. */
@@ -110,6 +113,7 @@ static tn_status add_sequence(scheduler *s, tn_check_batch *b, sequence *q, int3
     }
     b->n_tokens += n;
     q->done += n;
+    b->seq[at] = (int32_t)(q - s->seq);
     b->kv_len[at] = q->done;
     b->q_start[at + 1] = b->n_tokens;
     b->max_q = n > b->max_q ? n : b->max_q;
@@ -122,12 +126,13 @@ static tn_status add_sequence(scheduler *s, tn_check_batch *b, sequence *q, int3
 static tn_status add_step(scheduler *s, const int32_t *n, tn_error *err)
 {
     tn_check_batch *b = &s->out->step[s->out->n_steps];
-    int32_t room = s->args->max_tokens, taken[TN_CHECK_MAX_SEQS] = { 0 }, total = 0;
-    for (int32_t i = 0; i < s->n_seqs; i++) {
+    int32_t room = s->args->max_tokens, taken[TN_CHECK_MAX_SEQS] = { 0 }, total = 0, n_taken = 0;
+    for (int32_t i = 0; i < s->n_seqs && n_taken < s->args->max_seqs; i++) {
         const int32_t left = s->args->max_ctx - s->seq[i].done;
         taken[i] = least(least(n[i], room), left);
         room -= taken[i];
         total += taken[i];
+        n_taken += taken[i] > 0;
     }
     if (total == 0)
         return TN_OK;
@@ -151,7 +156,7 @@ static tn_status add_step(scheduler *s, const int32_t *n, tn_error *err)
 static void share_prefix(scheduler *s)
 {
     sequence *first = &s->seq[0], *third = &s->seq[2];
-    if (s->n_seqs < 3 || first->done <= s->args->block_tokens)
+    if (first->done <= s->args->block_tokens)
         return;
     third->block[0] = first->block[0];
     third->n_blocks = 1;
@@ -159,10 +164,20 @@ static void share_prefix(scheduler *s)
     third->id = first->id;
 }
 
+/* The first sequence has ended; the fourth, of other text, gets its blocks, the last one first. */
+static void recycle_blocks(scheduler *s)
+{
+    const sequence *first = &s->seq[0];
+    sequence *fourth = &s->seq[3];
+    for (int32_t i = 0; i < first->n_blocks; i++)
+        fourth->block[i] = first->block[first->n_blocks - 1 - i];
+    fourth->n_blocks = first->n_blocks;
+}
+
 static tn_status begin(scheduler *s, int32_t n_seqs, int32_t blocks_each, tn_error *err)
 {
     const int32_t n = n_seqs * blocks_each + 3; /* a few stay free */
-    s->n_seqs = least(n_seqs, s->args->max_seqs);
+    s->n_seqs = n_seqs;
     s->out->n_blocks = n;
     s->state = s->args->seed;
     s->order = tn_arena_alloc(&s->out->arena, (size_t)n * sizeof(int32_t));
@@ -189,18 +204,39 @@ static tn_status begin(scheduler *s, int32_t n_seqs, int32_t blocks_each, tn_err
 tn_status tn_check_schedule_mixed(const tn_check_schedule_args *args, tn_check_schedule *out,
                                   tn_error *err)
 {
-    const int32_t border = args->block_tokens + 3;
+    const int32_t border = args->block_tokens + 3, first = args->quick ? 19 : border;
     const plan_row rows[] = {
-        { { args->quick ? 19 : border, 0, 0 } }, { { 5, 7, 0 } }, { { 1, 1, 3 } }, { { 1, 1, 1 } }
+        { { first } }, { { 5, 7 } }, { { 1, 1, 3 } }, { { 1, 1, 1 } }, { { 0, 0, 0, first } }
     };
     scheduler s = { .args = args, .out = out };
     *out = (tn_check_schedule){ 0 };
-    tn_status status = begin(&s, 3, tn_check_blocks(border + 16, args->block_tokens) + 1, err);
+    tn_status status = begin(&s, 4, tn_check_blocks(border + 16, args->block_tokens) + 1, err);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !status; i++) {
         if (i == 2)
             share_prefix(&s);
+        if (i == 4)
+            recycle_blocks(&s);
         status = add_step(&s, rows[i].n, err);
     }
+    if (status)
+        tn_check_schedule_deinit(out);
+    return status;
+}
+
+tn_status tn_check_schedule_free(const tn_check_schedule_args *args, tn_check_schedule *out,
+                                 tn_error *err)
+{
+    const int32_t a = args->n_prompt[0], b = args->n_prompt[1];
+    const int32_t most = (a > b ? a : b) + args->n_new + 2;
+    /* The second sequence already decodes while the first one's prompt goes on. */
+    const plan_row chunks[] = { { { a - a / 3, b } }, { { a / 3, 1 } } };
+    const plan_row decode = { { 1, 1 } };
+    scheduler s = { .args = args, .out = out };
+    *out = (tn_check_schedule){ 0 };
+    tn_status status =
+        begin(&s, TN_CHECK_PROMPTS, tn_check_blocks(most, args->block_tokens) + 1, err);
+    for (int32_t i = 0; i < args->n_new + 2 && !status && out->n_steps < TN_CHECK_MAX_STEPS; i++)
+        status = add_step(&s, i < 2 ? chunks[i].n : decode.n, err);
     if (status)
         tn_check_schedule_deinit(out);
     return status;

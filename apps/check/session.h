@@ -5,16 +5,35 @@
 
 #include "apps/check/check.h"
 #include "apps/check/compare.h"
-#include "apps/check/track.h"
+#include "apps/check/walk.h"
 
 typedef struct tn_check_session {
     const tn_check_args *args;
     const tn_setup *setup;
-    tn_plugin_set *reference;
+    const tn_plugin_spec
+        *plugin;              /* of a check of a plugin alone: setup has no profile; else NULL */
+    tn_setup against;         /* the reference: plugins, and their profile if there is one */
+    tn_plugin_set *reference; /* its plugins */
     tn_check_report *report;
     tn_check_schedule schedule; /* of lockstep */
-    tn_setup other;             /* the profile's plugins once more, on another number of threads */
+    tn_check_runner
+        *runner;    /* [n_nodes] kept open by lockstep for the free run; NULL: there is none */
+    tn_setup other; /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
+
+double tn_check_now_s(void);
+/** TN_INVALID when there is no such op. op NULL: any. */
+tn_status tn_check_known_op(const char *op, tn_error *err) TN_MUST_USE;
+/** A set of one plugin. */
+tn_status tn_check_open_plugin(const tn_plugin_spec *spec, const char *plugin_dir, tn_team *team,
+                               tn_plugin_set **out, tn_error *err) TN_MUST_USE;
+tn_status tn_check_open_reference(tn_check_session *s, tn_error *err) TN_MUST_USE;
+/** The plugins under test once more, as if in a new process, on the team of *again. */
+tn_status tn_check_open_again(tn_check_session *s, tn_setup *again, tn_error *err) TN_MUST_USE;
+/** This plugin there; NULL when it did not open again. */
+const tn_plugin_entry *tn_check_same_plugin(const tn_setup *again, const tn_plugin_entry *plugin);
+/** What the session opened. */
+void tn_check_session_close(tn_check_session *s);
 
 /** Weights of a bound node: part[TN_MAX_PARTS]. On failure nothing is left in it. */
 tn_status tn_check_node_parts(const tn_check_session *s, const tn_bound_node *bound,
@@ -39,8 +58,18 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 tn_status tn_check_claims(tn_check_session *s, tn_check_kernel *k, const tn_check_case *c,
                           tn_check_verdict *out, tn_error *err) TN_MUST_USE;
 
+/** Write a repro file for a failed result, unless its kernel has one of this part already. That
+ * none could be written is told in the result. */
+tn_status tn_check_save(tn_check_session *s, int32_t result, const tn_plugin_entry *plugin,
+                        const tn_kernel *kernel, const tn_check_case *c, tn_error *err) TN_MUST_USE;
+
 /* ---- the parts ---- */
 tn_status tn_check_ops(tn_check_session *s, tn_error *err) TN_MUST_USE;
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err) TN_MUST_USE;
+tn_status tn_check_free(tn_check_session *s, tn_error *err) TN_MUST_USE;
+/** Run the case of a repro file again, alone. */
+tn_status tn_check_replay(tn_check_session *s, const struct tn_check_repro *repro,
+                          tn_error *err) TN_MUST_USE;
+void tn_check_runners_close(tn_check_session *s);
 
 #endif

@@ -3,7 +3,7 @@
 
 /* One row an op of the catalogue; a test holds the two against each other. */
 static const tn_check_sweep sweeps[] = {
-    { "embed", TN_ROWS_CASES, tn_check_make_rows },
+    { "embed", TN_EMBED_CASES, tn_check_make_embed },
     { "rmsnorm", TN_ROWS_CASES, tn_check_make_rows },
     { "linear", TN_LINEAR_CASES, tn_check_make_linear },
     { "add", TN_ROWS_CASES, tn_check_make_rows },
@@ -25,6 +25,11 @@ static const tn_check_sweep sweeps[] = {
 const tn_check_sweep *tn_check_sweep_table(void)
 {
     return sweeps;
+}
+
+uint64_t tn_check_sweep_count(void)
+{
+    return sizeof sweeps / sizeof sweeps[0] - 1;
 }
 
 tn_status tn_check_sweep_make(const tn_check_sweep *sweep, int32_t index, uint64_t seed,

@@ -8,20 +8,7 @@
 #ifndef TN_APPS_CHECK_SWEEP_H
 #define TN_APPS_CHECK_SWEEP_H
 
-#include "apps/check/schedule.h"
-
-/* A case with all its memory. fill: a kv_write that brings the pool of an attention case into its
- * state; it is for the reference. */
-typedef struct tn_check_made {
-    tn_check_case c, fill;
-    bool has_fill;
-    const char *format; /* of weights or pages: "u4b.g32", "i8"; "" */
-    tn_check_part part[TN_MAX_PARTS];
-    tn_check_batch batch, fill_batch;
-    tn_arena arena;
-    int32_t resid, act; /* types of the edge classes */
-    uint64_t state;     /* of the random numbers */
-} tn_check_made;
+#include "apps/check/make.h"
 
 typedef struct tn_check_sweep {
     const char *op;
@@ -31,56 +18,17 @@ typedef struct tn_check_sweep {
 
 /** All sweeps, ending with a row whose op is NULL. */
 const tn_check_sweep *tn_check_sweep_table(void);
+uint64_t tn_check_sweep_count(void);
 /** Case `index`; resid and act are the edge types of the candidate's domain. */
 tn_status tn_check_sweep_make(const tn_check_sweep *sweep, int32_t index, uint64_t seed,
                               int32_t resid, int32_t act, tn_check_made *out,
                               tn_error *err) TN_MUST_USE;
-void tn_check_made_deinit(tn_check_made *m);
-
-/* ---- make.c: what the sweeps are built from ---- */
-enum {
-    TN_FILL_NORMAL,   /* -2 .. 2 */
-    TN_FILL_SMALL,    /* as small as the eps of norms */
-    TN_FILL_ONE_SIGN, /* 0 .. 1 */
-    TN_FILL_OUTLIER,  /* one in a row 500 times the others */
-    TN_FILL_HUGE,
-    TN_FILL_TINY, /* denormal */
-    TN_FILL_ZERO,
-    TN_N_FILLS
-};
-/** n values in rows of `width`, in the arena; NULL without memory. huge: what is huge. */
-float *tn_check_fill(tn_check_made *m, int32_t pattern, int32_t rows, int32_t width, float huge);
-/** A node of n_in and n_out edges; dtypes are set by the caller. */
-void tn_check_made_node(tn_check_made *m, const char *op, const void *param, const void *param2,
-                        int32_t max_rows);
-/** Set input or output i. */
-void tn_check_made_in(tn_check_made *m, int32_t i, int32_t dtype, tn_check_tensor t);
-void tn_check_made_out(tn_check_made *m, int32_t i, int32_t dtype, tn_check_tensor t);
-tn_check_tensor tn_check_dense(const char *name, int32_t rows, int32_t width, int32_t heads,
-                               const float *values);
-/** Random canonical rows; wfmt "f32" ... or "u4z" "u4b" "q8" with a group. constant: each group has
- * one code. part may be NULL. */
-tn_status tn_check_made_weight(tn_check_made *m, int32_t index, const char *wfmt, int32_t rows,
-                               int32_t cols, int32_t group, bool bias, bool constant, tn_part *part,
-                               tn_error *err) TN_MUST_USE;
-
-/* New tokens of a sequence: n after past. pad: tokens of padding. shares: its first block is that
- * of this sequence (1: the first one; 0: none). */
-typedef struct tn_check_seq {
-    int32_t past, n;
-    bool pad;
-    int32_t shares;
-} tn_check_seq;
-/** A ragged batch over a pool of permuted blocks; *out_blocks: of the pool. fill: the batch that
- * writes everything up to the same state, or NULL. */
-tn_status tn_check_made_batch(tn_check_made *m, const tn_check_seq *seq, int32_t n_seqs,
-                              int32_t block_tokens, int32_t half_rotary, int32_t *out_blocks,
-                              tn_check_batch *out, tn_check_batch *fill, tn_error *err) TN_MUST_USE;
 
 /* ---- the sweeps ---- */
 tn_status tn_check_make_linear(tn_check_made *m, const char *op, int32_t index, tn_error *err);
+tn_status tn_check_make_embed(tn_check_made *m, const char *op, int32_t index, tn_error *err);
 tn_status tn_check_make_rows(tn_check_made *m, const char *op, int32_t index, tn_error *err);
 tn_status tn_check_make_kv(tn_check_made *m, const char *op, int32_t index, tn_error *err);
-enum { TN_LINEAR_CASES = 24, TN_ROWS_CASES = 9, TN_KV_CASES = 21 };
+enum { TN_LINEAR_CASES = 38, TN_ROWS_CASES = 9, TN_EMBED_CASES = 21, TN_KV_CASES = 28 };
 
 #endif

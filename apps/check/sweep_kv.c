@@ -27,6 +27,7 @@ static const seqs batches[] = {
         { 0, 0, 0, 2, true, 0 } } },                            /* ...padding */
     { { { 1, 3, 0, 1, false, 0 }, { 1, 5, 0, 4, false, 1 } } }, /* a shared first block */
     { { { 0, 0, 0, 1, true, 0 }, { 0, 9, 0, 5, false, 0 }, { 0, 0, 0, 11, false, 0 } } },
+    { { { 12, 3, 0, 1, false, 0 }, { 11, 5, 0, 20, false, 0 } } }, /* more than a tile of keys */
 };
 
 typedef struct kv_row {
@@ -37,7 +38,8 @@ typedef struct kv_row {
 } kv_row;
 
 /* Every format and block size, 1 to 16 query heads a kv head, head sizes that are multiples of
- * little, windows that end inside of blocks, scores that overflow an exponential. */
+ * little, windows that end inside of blocks, or leave whole tiles of keys with a mask of -inf and
+ * nothing else, scores that overflow an exponential, denormals. */
 static const kv_row table[TN_KV_CASES] = {
     { "f32", 4, 2, 16, 16, 0, 0, TN_FILL_NORMAL, 0, 0 },
     { "f32", 4, 1, 64, 16, 1, 0, TN_FILL_NORMAL, 0, 0 },
@@ -60,6 +62,13 @@ static const kv_row table[TN_KV_CASES] = {
     { "i8", 5, 1, 64, 16, 5, 0, TN_FILL_OUTLIER, 0, 0 },
     { "f32", 4, 2, 16, 16, 5, 0, TN_FILL_NORMAL, 0, 0 },
     { "f32", 4, 2, 16, 16, 3, 0, TN_FILL_SMALL, 0, 0 },
+    { "f16", 4, 2, 64, 16, 7, 5, TN_FILL_NORMAL, 0, 0 },
+    { "f32", 14, 2, 64, 16, 7, 0, TN_FILL_NORMAL, 0, 0 },
+    { "i8", 8, 1, 64, 16, 7, 100, TN_FILL_NORMAL, 0, 0 },
+    { "f32", 12, 2, 32, 32, 4, 1, TN_FILL_NORMAL, 0, 0 },
+    { "f32", 4, 2, 16, 16, 4, 0, TN_FILL_TINY, 0, 0 },
+    { "i8", 4, 2, 32, 16, 5, 0, TN_FILL_TINY, 0, 0 },
+    { "f16", 10, 1, 64, 16, 4, 0, TN_FILL_NORMAL, 0, 0 },
 };
 
 static int32_t expand(const kv_row *row, tn_check_seq *out)
@@ -166,7 +175,7 @@ static tn_status make_rope(tn_check_made *m, const char *op, const kv_row *row, 
                        .qk_offset = index % 5 == 2 ? 1.0f : 0,
                        .mscale = index % 4 == 3 ? 1.25f : 1.0f };
     for (int32_t i = 0; i < 2 && (norm || rope->qk_norm); i++)
-        TN_TRY(tn_check_made_weight(m, i, "f32", 1, row->dim, 0, false, false, NULL, err));
+        TN_TRY(tn_check_made_weight(m, i, "f32", 1, row->dim, 0, false, TN_CODES_ANY, NULL, err));
     if (fused)
         TN_TRY(add_static(m, row, index, 2, a, err));
     tn_check_made_node(m, op, rope, fused ? a : NULL, m->batch.n_tokens);

@@ -6,36 +6,51 @@
 typedef struct linear_row {
     const char *wfmt;
     int32_t group, cols, rows, out, fill;
-    bool bias, constant;
+    bool bias;
+    int32_t codes; /* TN_CODES_* */
     float out_scale;
 } linear_row;
 
 /* Widths and rows that are multiples of no vector; every weight format; then values that hurt. */
 static const linear_row table[TN_LINEAR_CASES] = {
-    { "f32", 0, 37, 1, 19, TN_FILL_NORMAL, false, false, 0 },
-    { "f16", 0, 301, 9, 33, TN_FILL_NORMAL, true, false, 0 },
-    { "bf16", 0, 33, 3, 8, TN_FILL_NORMAL, false, false, 0.5f },
-    { "q6_k", 0, 256, 2, 31, TN_FILL_NORMAL, true, false, 0 },
-    { "u4z", 32, 96, 1, 17, TN_FILL_NORMAL, false, false, 0 },
-    { "u4z", 64, 320, 8, 40, TN_FILL_NORMAL, true, false, 0 },
-    { "u4z", 128, 256, 5, 9, TN_FILL_NORMAL, false, false, 0 },
-    { "u4z", 301, 301, 2, 33, TN_FILL_NORMAL, false, false, 2 },
-    { "u4b", 32, 288, 33, 150, TN_FILL_NORMAL, false, false, 0 },
-    { "u4b", 64, 64, 7, 3, TN_FILL_NORMAL, true, false, 0 },
-    { "u4b", 128, 384, 1, 65, TN_FILL_NORMAL, false, false, 0 },
-    { "q8", 32, 576, 4, 34, TN_FILL_NORMAL, false, false, 0 },
-    { "q8", 32, 32, 17, 50, TN_FILL_NORMAL, true, false, 0 },
-    { "f32", 0, 1027, 9, 70, TN_FILL_NORMAL, true, false, 0 },
-    { "f16", 0, 95, 3, 21, TN_FILL_HUGE, false, false, 0 },
-    { "f32", 0, 50, 3, 21, TN_FILL_TINY, false, false, 0 },
-    { "f32", 0, 130, 3, 21, TN_FILL_SMALL, true, false, 0 },
-    { "u4b", 32, 64, 3, 21, TN_FILL_ONE_SIGN, false, true, 0 },
-    { "u4z", 32, 64, 3, 21, TN_FILL_NORMAL, false, true, 0 },
-    { "u4z", 64, 128, 3, 21, TN_FILL_OUTLIER, true, false, 0 },
-    { "q8", 32, 96, 3, 21, TN_FILL_SMALL, false, false, 0 },
-    { "q8", 32, 64, 2, 40, TN_FILL_ZERO, true, false, 0 },
-    { "u4b", 32, 96, 10, 21, TN_FILL_HUGE, false, false, 0 },
-    { "u4z", 32, 64, 12, 68, TN_FILL_SMALL, true, false, 0 },
+    { "f32", 0, 37, 1, 19, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "f16", 0, 301, 9, 33, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "bf16", 0, 33, 3, 8, TN_FILL_NORMAL, false, TN_CODES_ANY, 0.5f },
+    { "q6_k", 0, 256, 2, 31, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "u4z", 32, 96, 1, 17, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "u4z", 64, 320, 8, 40, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "u4z", 128, 256, 5, 9, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "u4z", 301, 301, 2, 33, TN_FILL_NORMAL, false, TN_CODES_ANY, 2 },
+    { "u4b", 32, 288, 33, 150, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "u4b", 64, 64, 7, 3, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "u4b", 128, 384, 1, 65, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q8", 32, 576, 4, 34, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q8", 32, 32, 17, 50, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "f32", 0, 1027, 9, 70, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "f16", 0, 95, 3, 21, TN_FILL_HUGE, false, TN_CODES_ANY, 0 },
+    { "f32", 0, 50, 3, 21, TN_FILL_TINY, false, TN_CODES_ANY, 0 },
+    { "f32", 0, 130, 3, 21, TN_FILL_SMALL, true, TN_CODES_ANY, 0 },
+    { "u4b", 32, 64, 3, 21, TN_FILL_ONE_SIGN, false, TN_CODES_CONSTANT, 0 },
+    { "u4z", 32, 64, 3, 21, TN_FILL_NORMAL, false, TN_CODES_CONSTANT, 0 },
+    { "u4z", 64, 128, 3, 21, TN_FILL_OUTLIER, true, TN_CODES_ANY, 0 },
+    { "q8", 32, 96, 3, 21, TN_FILL_SMALL, false, TN_CODES_ANY, 0 },
+    { "q8", 32, 64, 2, 40, TN_FILL_ZERO, true, TN_CODES_ANY, 0 },
+    { "u4b", 32, 96, 10, 21, TN_FILL_HUGE, false, TN_CODES_ANY, 0 },
+    { "u4z", 32, 64, 12, 68, TN_FILL_SMALL, true, TN_CODES_ANY, 0 },
+    { "q4_k", 0, 512, 3, 19, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q5_k", 0, 256, 5, 17, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q2_k", 0, 256, 1, 33, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "q3_k", 0, 512, 2, 9, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q8_k", 0, 256, 4, 18, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "q5_0", 0, 96, 9, 21, TN_FILL_OUTLIER, false, TN_CODES_ANY, 0 },
+    { "q5_1", 0, 160, 2, 35, TN_FILL_NORMAL, true, TN_CODES_ANY, 0 },
+    { "iq4_nl", 0, 64, 3, 16, TN_FILL_NORMAL, false, TN_CODES_ANY, 0 },
+    { "iq4_xs", 0, 256, 7, 20, TN_FILL_ONE_SIGN, false, TN_CODES_ANY, 0 },
+    { "u4z", 32, 96, 3, 21, TN_FILL_NORMAL, false, TN_CODES_ONE_SIGN, 0 },
+    { "u4b", 64, 192, 2, 18, TN_FILL_ONE_SIGN, false, TN_CODES_ONE_SIGN, 0 },
+    { "q8", 32, 64, 5, 21, TN_FILL_NORMAL, false, TN_CODES_ONE_SIGN, 0 },
+    { "q8", 32, 96, 1, 33, TN_FILL_NORMAL, true, TN_CODES_CONSTANT, 0 },
+    { "f16", 0, 77, 3, 21, TN_FILL_ONE_SIGN, false, TN_CODES_ONE_SIGN, 0 },
 };
 
 static tn_status make_parts(tn_check_made *m, const linear_row *row, int32_t index, bool is_glu,
@@ -51,8 +66,8 @@ static tn_status make_parts(tn_check_made *m, const linear_row *row, int32_t ind
         const int32_t out = is_glu || i == 0 ? row->out : row->out / (i + 1) + 1;
         const bool bias = row->bias && (is_glu || i != 1);
         parts[i] = &part[i];
-        TN_TRY(tn_check_made_weight(m, i, row->wfmt, out, row->cols, row->group, bias,
-                                    row->constant, &part[i], err));
+        TN_TRY(tn_check_made_weight(m, i, row->wfmt, out, row->cols, row->group, bias, row->codes,
+                                    &part[i], err));
     }
     *linear = (tn_linear){ .size = sizeof *linear,
                            .in = row->cols,
@@ -85,8 +100,8 @@ tn_status tn_check_make_linear(tn_check_made *m, const char *op, int32_t index, 
     TN_TRY(make_parts(m, row, index, is_glu, is_add, linear, err));
     if (is_norm) {
         linear->offset = index % 4 == 3 ? 1.0f : 0.0f;
-        TN_TRY(tn_check_made_weight(m, linear->n_parts, "f32", 1, row->cols, 0, false, false, NULL,
-                                    err));
+        TN_TRY(tn_check_made_weight(m, linear->n_parts, "f32", 1, row->cols, 0, false, TN_CODES_ANY,
+                                    NULL, err));
     }
     const int32_t width = width_of(linear, is_glu);
     const bool f32_out = strcmp(op, "linear") == 0 && index % 2;
@@ -107,6 +122,9 @@ tn_status tn_check_make_linear(tn_check_made *m, const char *op, int32_t index, 
     m->c.name =
         tn_arena_printf(&m->arena, "%s %s, %d x %d x %d%s%s, values %d", op, m->format,
                         (int)row->rows, (int)row->cols, (int)width, row->bias ? ", bias" : "",
-                        row->constant ? ", one code a group" : "", (int)row->fill);
+                        row->codes == TN_CODES_CONSTANT   ? ", one code a group"
+                        : row->codes == TN_CODES_ONE_SIGN ? ", weights of one sign"
+                                                          : "",
+                        (int)row->fill);
     return TN_OK;
 }

@@ -13,35 +13,43 @@ static const int32_t fill_of[TN_ROWS_CASES] = { TN_FILL_NORMAL,  TN_FILL_SMALL, 
                                                 TN_FILL_OUTLIER, TN_FILL_NORMAL, TN_FILL_HUGE,
                                                 TN_FILL_TINY,    TN_FILL_ZERO,   TN_FILL_ONE_SIGN };
 
-static tn_status make_embed(tn_check_made *m, int32_t index, tn_error *err)
+/* Every weight format; tokens that repeat, and the last one of the table. */
+static const struct {
+    const char *wfmt;
+    int32_t group, dim, rows;
+} embeds[TN_EMBED_CASES] = {
+    { "f32", 0, 37, 1 },     { "f16", 0, 33, 3 },    { "bf16", 0, 50, 8 },   { "u4z", 32, 96, 33 },
+    { "u4z", 64, 192, 2 },   { "u4z", 128, 128, 5 }, { "u4z", 301, 301, 7 }, { "u4b", 32, 64, 4 },
+    { "u4b", 64, 128, 16 },  { "u4b", 128, 256, 2 }, { "q8", 32, 96, 9 },    { "q2_k", 0, 256, 3 },
+    { "q3_k", 0, 256, 1 },   { "q4_k", 0, 256, 6 },  { "q5_k", 0, 512, 2 },  { "q6_k", 0, 256, 4 },
+    { "q8_k", 0, 256, 3 },   { "q5_0", 0, 64, 11 },  { "q5_1", 0, 96, 2 },   { "iq4_nl", 0, 32, 5 },
+    { "iq4_xs", 0, 256, 2 },
+};
+
+tn_status tn_check_make_embed(tn_check_made *m, const char *op, int32_t index, tn_error *err)
 {
-    static const struct {
-        const char *wfmt;
-        int32_t group, dim;
-    } table[TN_ROWS_CASES] = { { "f32", 0, 37 },  { "f16", 0, 33 },    { "bf16", 0, 50 },
-                               { "u4z", 32, 96 }, { "u4z", 128, 128 }, { "u4b", 32, 64 },
-                               { "q8", 32, 96 },  { "q6_k", 0, 256 },  { "u4z", 301, 301 } };
-    const tn_check_seq seq = { .n = rows_of[index] };
+    const int32_t rows = embeds[index].rows, dim = embeds[index].dim;
+    const tn_check_seq seq = { .n = rows };
     int32_t blocks;
     tn_part part;
     tn_embed *embed = tn_arena_alloc(&m->arena, sizeof *embed);
     if (!embed)
         return tn_fail_memory(err, "a case");
     TN_TRY(tn_check_made_batch(m, &seq, 1, 16, 0, &blocks, &m->batch, NULL, err));
-    TN_TRY(tn_check_made_weight(m, 0, table[index].wfmt, 50, table[index].dim, table[index].group,
-                                false, false, &part, err));
+    TN_TRY(tn_check_made_weight(m, 0, embeds[index].wfmt, 50, dim, embeds[index].group, false,
+                                TN_CODES_ANY, &part, err));
     m->batch.tokens[0] = 49;
     *embed = (tn_embed){ .size = sizeof *embed,
                          .vocab = 50,
-                         .dim = table[index].dim,
+                         .dim = dim,
                          .group = part.group,
                          .values = part.values,
                          .scale = index % 2 ? 8.5f : 0,
                          .wfmt = part.wfmt };
     m->format = part.wfmt;
-    tn_check_made_node(m, "embed", embed, NULL, rows_of[index]);
-    tn_check_made_out(m, 0, m->resid,
-                      tn_check_dense("x", rows_of[index], table[index].dim, 0, NULL));
+    tn_check_made_node(m, op, embed, NULL, rows);
+    tn_check_made_out(m, 0, m->resid, tn_check_dense("x", rows, dim, 0, NULL));
+    m->c.name = tn_arena_printf(&m->arena, "embed %s %d x %d", m->format, (int)rows, (int)dim);
     return TN_OK;
 }
 
@@ -54,14 +62,15 @@ static tn_status make_norm(tn_check_made *m, int32_t index, const float *x, tn_e
     *norm = (tn_norm){
         .size = sizeof *norm, .dim = width, .eps = 1e-5f, .offset = index % 3 == 1 ? 1.0f : 0.0f
     };
-    TN_TRY(tn_check_made_weight(m, 0, "f32", 1, width, 0, false, false, NULL, err));
+    TN_TRY(tn_check_made_weight(m, 0, "f32", 1, width, 0, false, TN_CODES_ANY, NULL, err));
     tn_check_made_node(m, "rmsnorm", norm, NULL, rows);
     tn_check_made_in(m, 0, m->resid, tn_check_dense("x", rows, width, 0, x));
     tn_check_made_out(m, 0, m->act, tn_check_dense("h", rows, width, 0, NULL));
     return TN_OK;
 }
 
-/* The same largest value twice, and NaN, which never wins. */
+/* The same largest value twice, and NaN, which never wins; rows that are masked with -inf, all of
+ * them or all but one. */
 static void put_ties(tn_check_made *m, float *x, int32_t rows, int32_t width)
 {
     for (int32_t r = 0; r < rows && width > 8; r++) {
@@ -70,6 +79,9 @@ static void put_ties(tn_check_made *m, float *x, int32_t rows, int32_t width)
         row[a] = row[width - 1 - a] = 3e9f;
         if (r % 2)
             row[a + 1] = NAN;
+        for (int32_t i = 0; i < width && r % 8 >= 6; i++)
+            if (r % 8 == 6 || i != a)
+                row[i] = -INFINITY;
     }
 }
 
@@ -144,12 +156,9 @@ static tn_status make_one(tn_check_made *m, const char *op, int32_t index, tn_er
 
 tn_status tn_check_make_rows(tn_check_made *m, const char *op, int32_t index, tn_error *err)
 {
-    if (strcmp(op, "embed") == 0)
-        TN_TRY(make_embed(m, index, err));
-    else
-        TN_TRY(make_one(m, op, index, err));
-    m->c.name = tn_arena_printf(
-        &m->arena, "%s %s %d x %d, values %d", op, m->format, (int)m->c.out[0].rows,
-        (int)(m->c.node.n_in ? m->c.in[0].width : m->c.out[0].width), (int)fill_of[index]);
+    TN_TRY(make_one(m, op, index, err));
+    m->c.name = tn_arena_printf(&m->arena, "%s %d x %d, values %d", op, (int)m->c.out[0].rows,
+                                (int)(m->c.node.n_in ? m->c.in[0].width : m->c.out[0].width),
+                                (int)fill_of[index]);
     return TN_OK;
 }

@@ -17,18 +17,40 @@ static size_t pool_bytes(const tn_check_track *t, int32_t layer)
     return (size_t)t->schedule->n_blocks * (size_t)t->binding->kv[layer].block_bytes;
 }
 
+static uint8_t **pool_of(const tn_check_track *t, int32_t step, int32_t layer)
+{
+    return &t->pool[(size_t)(step + 1) * (size_t)t->binding->graph->n_layers + (size_t)layer];
+}
+
+/* The pool as a node of this step finds it: as this step's writer, or the last one before, left it.
+ */
+static const uint8_t *latest_pool(const tn_check_track *t, int32_t step, int32_t layer)
+{
+    while (step >= 0 && !*pool_of(t, step, layer))
+        step--;
+    return *pool_of(t, step, layer);
+}
+
+static void free_pools(tn_check_track *t, int32_t first, int32_t end, int32_t layer)
+{
+    for (int32_t step = first; step < end; step++) {
+        tn_free(*pool_of(t, step, layer));
+        *pool_of(t, step, layer) = NULL;
+    }
+}
+
 /* Free blocks, and slots of used ones that no token has reached, hold NaN: nobody may look. */
 static tn_status open_pools(tn_check_track *t, tn_error *err)
 {
     const int32_t n = t->binding->graph->n_layers;
-    t->pool = tn_alloc_array((size_t)n, sizeof *t->pool);
+    t->pool = tn_alloc_array((size_t)(t->schedule->n_steps + 1) * (size_t)n, sizeof *t->pool);
     if (!t->pool)
         return tn_fail_memory(err, "the KV pools");
     for (int32_t l = 0; l < n; l++) {
-        t->pool[l] = tn_alloc(pool_bytes(t, l));
-        if (!t->pool[l])
+        uint8_t *pool = *pool_of(t, -1, l) = tn_alloc(pool_bytes(t, l));
+        if (!pool)
             return tn_fail_memory(err, "the KV pools");
-        memset(t->pool[l], 0xff, pool_bytes(t, l));
+        memset(pool, 0xff, pool_bytes(t, l));
     }
     return TN_OK;
 }
@@ -61,7 +83,7 @@ void tn_check_track_close(tn_check_track *t)
     for (int32_t i = 0; t->edge && i < t->schedule->n_steps * g->n_edges; i++)
         tn_free(t->edge[i]);
     for (int32_t l = 0; t->pool && l < g->n_layers; l++)
-        tn_free(t->pool[l]);
+        free_pools(t, -1, t->schedule->n_steps, l);
     tn_free(t->edge);
     tn_free(t->pool);
     tn_free(t->last_read);
@@ -92,7 +114,8 @@ static void gather(const float *from, const tn_check_tensor *shape, int32_t dtyp
     tn_check_round_values(to, n, dtype);
 }
 
-static void set_pool(const tn_check_track *t, const tn_bound_node *bound, tn_check_case *out)
+static void set_pool(const tn_check_track *t, const tn_bound_node *bound, int32_t step,
+                     tn_check_case *out)
 {
     const tn_bound_kv *kv = &t->binding->kv[bound->node.layer];
     out->pool = (tn_check_pool){ .format = t->kv_format,
@@ -100,7 +123,7 @@ static void set_pool(const tn_check_track *t, const tn_bound_node *bound, tn_che
                                  .n_blocks = t->schedule->n_blocks,
                                  .block_tokens = t->binding->block_tokens,
                                  .block_bytes = kv->block_bytes,
-                                 .bytes = t->pool[bound->node.layer] };
+                                 .bytes = latest_pool(t, step, bound->node.layer) };
 }
 
 tn_status tn_check_track_case(const tn_check_track *t, int32_t node, int32_t step,
@@ -125,7 +148,7 @@ tn_status tn_check_track_case(const tn_check_track *t, int32_t node, int32_t ste
     }
     *has_rows = bound->node.n_out == 0 || out->out[0].rows > 0;
     if (bound->op->uses_kv)
-        set_pool(t, bound, out);
+        set_pool(t, bound, step, out);
     *storage = tn_alloc_array(n + 1, sizeof(float));
     if (!*storage)
         return tn_fail_memory(err, "the inputs of a node");
@@ -135,7 +158,7 @@ tn_status tn_check_track_case(const tn_check_track *t, int32_t node, int32_t ste
             return tn_fail(err, TN_INTERNAL, "%s: its input %s was not made", bound->node.path,
                            out->in[i].name);
         if (from)
-            gather(from, &out->in[i], bound->node.in_dtype[i], *storage + used);
+            gather(from, &out->in[i], t->exact ? TN_F32 : bound->node.in_dtype[i], *storage + used);
         out->in[i].values = *storage + used;
         used += (size_t)out->in[i].rows * (size_t)out->in[i].width;
     }
@@ -153,14 +176,22 @@ void tn_check_track_put(tn_check_track *t, int32_t node, int32_t step, float *ou
         out[i] = NULL;
     }
     if (*pool) {
-        tn_free(t->pool[bound->node.layer]);
-        t->pool[bound->node.layer] = *pool;
+        tn_free(*pool_of(t, step, bound->node.layer));
+        *pool_of(t, step, bound->node.layer) = *pool;
         *pool = NULL;
     }
 }
 
+static bool is_last_of_layer(const tn_binding *b, int32_t node)
+{
+    return b->node[node].node.layer >= 0 &&
+           (node + 1 == b->n_nodes || b->node[node + 1].node.layer != b->node[node].node.layer);
+}
+
 void tn_check_track_forget(tn_check_track *t, int32_t node)
 {
+    if (is_last_of_layer(t->binding, node))
+        free_pools(t, -1, t->schedule->n_steps, t->binding->node[node].node.layer);
     for (int32_t e = 0; e < t->binding->graph->n_edges; e++) {
         if (t->last_read[e] != node)
             continue;
@@ -171,7 +202,18 @@ void tn_check_track_forget(tn_check_track *t, int32_t node)
     }
 }
 
-const float *tn_check_track_logits(const tn_check_track *t, int32_t step)
+void tn_check_track_end_step(tn_check_track *t, int32_t step)
 {
-    return *slot_of(t, step, t->binding->graph->logits);
+    for (int32_t l = 0; l < t->binding->graph->n_layers; l++)
+        if (*pool_of(t, step, l))
+            free_pools(t, -1, step, l);
+    for (int32_t e = 0; e < t->binding->graph->n_edges; e++) {
+        tn_free(*slot_of(t, step, e));
+        *slot_of(t, step, e) = NULL;
+    }
+}
+
+const float *tn_check_track_values(const tn_check_track *t, int32_t step, int32_t edge)
+{
+    return *slot_of(t, step, tn_edge_owner(t->binding->graph, edge));
 }

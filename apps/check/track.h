@@ -15,8 +15,9 @@ typedef struct tn_check_track {
     const tn_check_schedule *schedule;
     const char *kv_format;
     float **edge;   /* [n_steps][n_edges] of edges that are no views; NULL before they are made */
-    uint8_t **pool; /* [n_layers], as the last step left them */
+    uint8_t **pool; /* [1 + n_steps][n_layers] as the step left it, the first: before all steps */
     int32_t *last_read; /* [n_edges] bound node after which nobody needs it */
+    bool exact;         /* cases get f32 inputs, not rounded to the types of the node's edges */
 } tn_check_track;
 
 tn_status tn_check_track_open(const tn_binding *binding, const char *kv_format,
@@ -32,9 +33,11 @@ tn_status tn_check_track_case(const tn_check_track *t, int32_t node, int32_t ste
 /** Take over outputs and pool (they become the track's). */
 void tn_check_track_put(tn_check_track *t, int32_t node, int32_t step, float *out[TN_MAX_OUT],
                         uint8_t **pool);
-/** Forget the edges that no node after this one reads. */
+/** Forget the edges that no node after this one reads, and the pools of a layer that it ends. */
 void tn_check_track_forget(tn_check_track *t, int32_t node);
-/** Logits of a step, or NULL. */
-const float *tn_check_track_logits(const tn_check_track *t, int32_t step);
+/** Forget all edges of a step, and the pools before it. */
+void tn_check_track_end_step(tn_check_track *t, int32_t step);
+/** Values [rows][width] of an edge (or of the edge that it is a view of), or NULL. */
+const float *tn_check_track_values(const tn_check_track *t, int32_t step, int32_t edge);
 
 #endif

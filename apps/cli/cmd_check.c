@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tenon check: the plugins of a profile, held against the reference. */
+/* tenon check: the plugins of a profile, or one plugin alone, held against the reference. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "apps/check/check.h"
 #include "apps/check/report.h"
+#include "apps/check/repro.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
+#include "core/base/alloc.h"
+#include "model/formats/write_file.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
@@ -26,18 +34,54 @@ static tn_status only_op(const tn_cli_options *o, const char **out, tn_error *er
     return TN_OK;
 }
 
+/* Whole or not at all. path NULL: it was not asked for. */
+static int write_report(const tn_check_report *r, const char *path,
+                        void (*make)(const tn_check_report *r, tn_strbuf *out))
+{
+    tn_strbuf out = TN_STRBUF((size_t)64 << 20);
+    tn_error err = { 0 };
+    if (!path)
+        return TN_EXIT_OK;
+    make(r, &out);
+    const tn_file_part part = { tn_strbuf_text(&out), out.len };
+    const tn_write_args args = { .part = &part, .n_parts = 1, .mode = 0666 };
+    tn_status status = tn_strbuf_status(&out, path, &err);
+    if (!status)
+        status = tn_write_file(path, &args, &err);
+    tn_strbuf_deinit(&out);
+    if (!status)
+        return TN_EXIT_OK;
+    (void)tn_cli_error(status, &err);
+    return TN_EXIT_FAILED;
+}
+
+/* Before minutes of work: can there be a file of that name? */
+static tn_status check_path(const char *path, tn_error *err)
+{
+    tn_file_writer *w = NULL;
+    if (!path)
+        return TN_OK;
+    const tn_status status = tn_file_writer_open(path, 0666, &w, err);
+    tn_file_writer_abort(w);
+    return status;
+}
+
 static int report(const tn_check_report *r, const tn_cli_options *o)
 {
     tn_strbuf out = TN_STRBUF((size_t)64 << 20);
     if (!o->json)
         tn_check_text(r, o->verbose, &out);
-    const int exit_status = o->json ? tn_cli_print_json(tn_check_json(r)) : tn_cli_print(&out);
+    int exit_status = o->json ? tn_cli_print_json(tn_check_json(r)) : tn_cli_print(&out);
     tn_strbuf_deinit(&out);
+    if (write_report(r, o->junit, tn_check_junit))
+        exit_status = TN_EXIT_FAILED;
+    if (write_report(r, o->html, tn_check_html))
+        exit_status = TN_EXIT_FAILED;
     return exit_status ? exit_status : r->passed ? TN_EXIT_OK : TN_EXIT_FAILED;
 }
 
-static tn_status check(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
-                       tn_error *err)
+static tn_status run(const tn_cli_options *o, tn_setup *setup, const tn_check_repro *repro,
+                     tn_check_report *out, tn_error *err)
 {
     tn_cli_progress progress;
     tn_check_args args = { .setup = setup,
@@ -45,6 +89,8 @@ static tn_status check(const tn_cli_options *o, tn_setup *setup, tn_check_report
                            .node = o->node,
                            .seed = o->has_seed ? o->seed : 1,
                            .quick = o->quick,
+                           .repro_dir = o->repro_dir ? o->repro_dir : ".",
+                           .repro = repro,
                            .progress = on_progress,
                            .ctx = &progress };
     TN_TRY(only_op(o, &args.op, err));
@@ -54,21 +100,142 @@ static tn_status check(const tn_cli_options *o, tn_setup *setup, tn_check_report
     return status;
 }
 
+static tn_status check_profile(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
+                               tn_error *err)
+{
+    const char *sets[TN_CLI_MAX_SETS];
+    char thread_set[32];
+    TN_TRY(tn_cli_need_model(o, err));
+    const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    TN_TRY(tn_setup_open(setup, &args, err));
+    return run(o, setup, NULL, out, err);
+}
+
+/* ---- --plugin ---- */
+
+static tn_status check_plugin_options(const tn_cli_options *o, tn_error *err)
+{
+    const char *given = o->profile ? "profile" : o->model ? "model" : o->node ? "node" : NULL;
+    if (given || o->set.n > 0)
+        return tn_fail(err, TN_INVALID,
+                       "--plugin checks a plugin alone; --%s belongs to the check of a profile",
+                       given ? given : "set");
+    return TN_OK;
+}
+
+static tn_status plugin_path(const tn_cli_options *o, char path[PATH_MAX], tn_error *err)
+{
+    if (realpath(o->plugin, path))
+        return TN_OK;
+    return tn_fail(err, TN_INVALID, "--plugin %s: %s; give the path of a plugin's file", o->plugin,
+                   strerror(errno));
+}
+
+static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_check_report *out,
+                              tn_error *err)
+{
+    tn_cli_progress progress;
+    tn_check_plugin_args args = { .path = path,
+                                  .plugin_dir = o->plugin_dir,
+                                  .against = o->against ? o->against : "cpu-ref",
+                                  .seed = o->has_seed ? o->seed : 1,
+                                  .threads = o->threads,
+                                  .repro_dir = o->repro_dir ? o->repro_dir : ".",
+                                  .progress = on_progress,
+                                  .ctx = &progress };
+    TN_TRY(check_plugin_options(o, err));
+    TN_TRY(only_op(o, &args.op, err));
+    TN_TRY(plugin_path(o, path, err));
+    tn_cli_progress_init(&progress, "checking", TN_CLI_COUNT, o);
+    const tn_status status = tn_check_plugin(&args, out, err);
+    tn_cli_progress_end(&progress);
+    return status;
+}
+
+/* ---- --repro ---- */
+
+/* The key `plugins` for the one of the file: by its name, or at the place that --plugin gives. A
+ * path in a file that somebody sent would be code to run, so there is none. */
+static tn_status plugins_key(const tn_cli_options *o, const tn_check_repro *repro, char **out,
+                             tn_error *err)
+{
+    char path[PATH_MAX];
+    tn_strbuf key = TN_STRBUF(8 * PATH_MAX);
+    *out = NULL;
+    if (o->plugin)
+        TN_TRY(plugin_path(o, path, err));
+    json_t *quoted = o->plugin ? json_string(path) : NULL; /* which YAML reads as JSON does */
+    char *text = quoted ? json_dumps(quoted, JSON_ENCODE_ANY) : NULL;
+    tn_strbuf_printf(&key, "plugins=[{name: %s", repro->plugin);
+    if (o->plugin && text)
+        tn_strbuf_printf(&key, ", path: %s", text);
+    tn_strbuf_puts(&key, "}]");
+    json_decref(quoted);
+    tn_free(text);
+    *out = tn_strbuf_take(&key);
+    tn_strbuf_deinit(&key);
+    if (o->plugin && !text)
+        return tn_fail(err, TN_INVALID, "--plugin %s: its path is no UTF-8", o->plugin);
+    return *out ? TN_OK : tn_fail_memory(err, "the plugin list");
+}
+
+static tn_status check_repro_options(const tn_cli_options *o, tn_error *err)
+{
+    const char *given = o->node ? "node" : o->only ? "only" : o->quick ? "quick" : NULL;
+    if (given)
+        return tn_fail(err, TN_INVALID,
+                       "--repro runs the one case of its file; --%s belongs to the check of a "
+                       "profile",
+                       given);
+    if (o->plugin && (o->profile || o->model))
+        return tn_fail(err, TN_INVALID,
+                       "--repro takes the plugin from --plugin or from a profile, not from both");
+    return TN_OK;
+}
+
+/* Of a profile only the plugins are opened: the file has the rest. */
+static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
+                             tn_error *err)
+{
+    const char *sets[TN_CLI_MAX_SETS + 1];
+    char thread_set[32], *key = NULL;
+    tn_check_repro repro;
+    TN_TRY(check_repro_options(o, err));
+    TN_TRY(tn_check_repro_read(o->repro, &repro, err));
+    tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    const bool has_profile = o->profile || o->model;
+    tn_status status = has_profile ? TN_OK : plugins_key(o, &repro, &key, err);
+    if (key)
+        sets[args.n_sets++] = key;
+    const tn_profile_options options = { .path = args.profile,
+                                         .model = has_profile ? args.model : "none",
+                                         .sets = sets,
+                                         .n_sets = (size_t)args.n_sets };
+    if (!status)
+        status = tn_profile_load(&options, &setup->profile, err);
+    if (!status)
+        status = tn_setup_plugins(setup, o->plugin_dir, err);
+    if (!status)
+        status = run(o, setup, &repro, out, err);
+    tn_check_repro_deinit(&repro);
+    tn_free(key);
+    return status;
+}
+
 int tn_cmd_check(const tn_cli_options *o)
 {
     tn_error err = { 0 };
-    tn_setup setup;
+    tn_setup setup = { .graph = { .logits = -1, .argmax = -1 } };
     tn_check_report r = { 0 };
-    const char *sets[TN_CLI_MAX_SETS];
-    char thread_set[32];
-    tn_status status = tn_cli_need_model(o, &err);
-    if (status)
-        return tn_cli_error(status, &err);
-    const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    char path[PATH_MAX]; /* which the report borrows */
     int exit_status = TN_EXIT_USAGE;
-    status = tn_setup_open(&setup, &args, &err);
+    tn_status status = check_path(o->junit, &err);
     if (!status)
-        status = check(o, &setup, &r, &err);
+        status = check_path(o->html, &err);
+    if (!status)
+        status = o->repro    ? check_repro(o, &setup, &r, &err)
+                 : o->plugin ? check_plugin(o, path, &r, &err)
+                             : check_profile(o, &setup, &r, &err);
     if (status)
         (void)tn_cli_error(status, &err); /* whatever kept it from running: 2 */
     else

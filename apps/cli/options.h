@@ -69,7 +69,7 @@ typedef struct tn_cli_options {
     bool roofline, csv;
     const char *svg;
     /* check; its --seed is run's */
-    const char *against, *only, *node;
+    const char *against, *only, *node, *plugin, *repro, *repro_dir, *junit, *html;
     bool quick;
     /* convert */
     const char *to, *type, *dtype, *max_shard_size;

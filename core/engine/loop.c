@@ -35,7 +35,7 @@ static bool prepare_step(tn_engine *engine, const tn_step *step)
         logits = logits || (seq->n_rows > 0 && wants_logits(&job->request));
         for (int32_t d = 0; d < seq->n_draws; d++)
             engine->draw[seq->first_draw + d] = (tn_engine_draw){
-                .job = job, .seq = seq, .sample = seq->sample + d, .log_sum = NAN
+                .job = job, .seq = seq, .sample = seq->sample + d, .log_sum = (double)NAN
             };
         int32_t row = engine->rope_per_sequence ? seq->slot : 0;
         engine->batch.rope_index[i] = row;

@@ -57,7 +57,7 @@ tn_status tn_plugin_status(tn_status status, tn_error *err)
 
 static tn_status copy_kernel(const tn_kernel *raw, int32_t index, tn_kernel *out, tn_error *err)
 {
-    static const char *const classes[] = { "exact", "f32acc", "f16acc", "a8" };
+    static const char *const classes[] = { "exact", "f32acc", "f16acc", "a8", "w8", "w8a8" };
 
     TN_TRY(copy_sized(out, sizeof(*out), raw, SIZE_THROUGH(tn_kernel, run), "tn_kernel", err));
     if (!is_text(out->op) || !is_text(out->name))
@@ -70,7 +70,7 @@ static tn_status copy_kernel(const tn_kernel *raw, int32_t index, tn_kernel *out
         if (out->tolerance && strcmp(out->tolerance, classes[i]) == 0)
             return TN_OK;
     return tn_fail(err, TN_INVALID,
-                   "its kernel %s has tolerance %.32s; exact, f32acc, f16acc and a8 are known",
+                   "its kernel %s has tolerance %.32s; exact, f32acc, f16acc, a8, w8 and w8a8 are known",
                    out->name, out->tolerance ? out->tolerance : "(none)");
 }
 

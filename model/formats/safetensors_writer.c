@@ -36,6 +36,8 @@ static uint64_t element_bytes(const char *type)
 {
     if (strcmp(type, "F32") == 0 || strcmp(type, "I32") == 0)
         return 4;
+    if (strcmp(type, "U8") == 0)
+        return 1;
     return strcmp(type, "F16") == 0 || strcmp(type, "BF16") == 0 ? 2 : 0;
 }
 

@@ -15,7 +15,7 @@ typedef struct tn_safetensors_writer tn_safetensors_writer;
 
 tn_status tn_safetensors_writer_create(tn_safetensors_writer **out, tn_error *err) TN_MUST_USE;
 /**
- * A tensor of n_dims 1 or 2 (rows first) and of type "F32", "F16", "BF16" or "I32". Errors are
+ * A tensor of n_dims 1 or 2 (rows first) and of type "F32", "F16", "BF16", "I32" or "U8". Errors are
  * sticky and come out of begin. Declare those whose bytes are no multiple of 4 last: every other
  * then begins at a multiple of its element.
  */

@@ -6,32 +6,44 @@
 #include "plugins/cpu-simd/simd.h"
 #include "plugins/cpu-simd/weights.h"
 
-static tn_status embed_format(const tn_node *node, simd_weights *format, tn_error *err)
+static tn_status embed_format(const void *self, const tn_node *node, simd_weights *format,
+                              tn_error *err)
 {
+    const simd_plugin *plugin = self;
     const tn_embed *embed = node->param;
-    return simd_weights_init(embed->wfmt, embed->group, embed->values, embed->dim, format, err);
+    return simd_weights_init(embed->wfmt, embed->group, embed->values, embed->dim, plugin->exact,
+                             format, err);
 }
 
-static tn_status embed_supports(void *self, const tn_node *node, tn_error *why)
+static tn_status check_embed(const void *self, const tn_node *node, int32_t recoded, tn_error *why)
 {
-    (void)self;
     simd_weights format;
     uint64_t bytes = 0;
     TN_PLUGIN_TRY(tn_op_check_edges(node, 0, 1, 0, why));
     TN_PLUGIN_TRY(tn_op_check_param(node, 1, why));
-    TN_PLUGIN_TRY(embed_format(node, &format, why));
+    TN_PLUGIN_TRY(embed_format(self, node, &format, why));
     const tn_embed *embed = node->param;
+    TN_PLUGIN_TRY(simd_weights_check_twin(&format, recoded, embed->wfmt, why));
     if (embed->vocab < 1 || !simd_weights_add_bytes(&format, embed->vocab, &bytes))
         return tn_plugin_fail(why, TN_UNSUPPORTED, "a table of %d x %d cannot be packed",
                               embed->vocab, embed->dim);
     return TN_OK;
 }
 
+static tn_status embed_supports(void *self, const tn_node *node, tn_error *why)
+{
+    return check_embed(self, node, 0, why);
+}
+
+static tn_status embed_w8_supports(void *self, const tn_node *node, tn_error *why)
+{
+    return check_embed(self, node, 1, why);
+}
+
 static tn_status embed_plan(void *self, const tn_node *node, tn_plan *plan, tn_error *err)
 {
-    (void)self;
     simd_weights format;
-    TN_PLUGIN_TRY(embed_format(node, &format, err));
+    TN_PLUGIN_TRY(embed_format(self, node, &format, err));
     *plan = (tn_plan){ .size = sizeof *plan,
                        .pack_rows = SIMD_TILE,
                        .layout = simd_linear_layout(format.kind, SIMD_LAYOUT_PLAIN) };
@@ -44,9 +56,8 @@ static tn_status embed_plan(void *self, const tn_node *node, tn_plan *plan, tn_e
 static tn_status embed_pack(void *self, const tn_node *node, const tn_weight_rows *rows, void *blob,
                             tn_error *err)
 {
-    (void)self;
     simd_weights format;
-    TN_PLUGIN_TRY(embed_format(node, &format, err));
+    TN_PLUGIN_TRY(embed_format(self, node, &format, err));
     if (rows->part != 0 || rows->row0 + rows->rows > ((const tn_embed *)node->param)->vocab)
         return tn_plugin_fail(err, TN_INVALID, "%s: part %d, rows up to %lld are not in the table",
                               node->path, rows->part, (long long)(rows->row0 + rows->rows));
@@ -56,9 +67,8 @@ static tn_status embed_pack(void *self, const tn_node *node, const tn_weight_row
 static tn_status embed_unpack(void *self, const tn_node *node, int32_t part, int64_t row,
                               const void *blob, float *values, tn_error *err)
 {
-    (void)self;
     simd_weights format;
-    TN_PLUGIN_TRY(embed_format(node, &format, err));
+    TN_PLUGIN_TRY(embed_format(self, node, &format, err));
     if (part != 0 || row < 0 || row >= ((const tn_embed *)node->param)->vocab)
         return tn_plugin_fail(err, TN_INVALID, "%s: part %d has no row %lld", node->path, part,
                               (long long)row);
@@ -89,7 +99,7 @@ static tn_status embed_run(void *self, const tn_node *node, const tn_launch *lau
     embed_job job = { .launch = launch, .scale = tn_op_scale(embed->scale) };
     const int32_t *tokens = tn_op_ints(launch->batch->tokens);
     int64_t n = launch->out[0].dim[0];
-    TN_PLUGIN_TRY(embed_format(node, &job.format, err));
+    TN_PLUGIN_TRY(embed_format(self, node, &job.format, err));
     for (int64_t i = 0; i < n; i++)
         if (tokens[i] < 0 || tokens[i] >= embed->vocab)
             return tn_plugin_fail(err, TN_INVALID,
@@ -102,13 +112,12 @@ static tn_status embed_run(void *self, const tn_node *node, const tn_launch *lau
     return TN_OK;
 }
 
-const tn_kernel simd_embed = { .size = sizeof simd_embed,
-                               .flags = SIMD_FLAGS,
-                               .op = "embed",
-                               .name = "cpu-simd.embed",
-                               .tolerance = "f32acc",
-                               .supports = embed_supports,
-                               .plan = embed_plan,
-                               .pack = embed_pack,
-                               .unpack = embed_unpack,
-                               .run = embed_run };
+#define EMBED_KERNEL(suffix, class, supports_it)                                                   \
+    {                                                                                              \
+        .size = sizeof(tn_kernel), .flags = SIMD_FLAGS, .op = "embed",                             \
+        .name = "cpu-simd.embed" suffix, .tolerance = class, .supports = supports_it,              \
+        .plan = embed_plan, .pack = embed_pack, .unpack = embed_unpack, .run = embed_run           \
+    }
+
+const tn_kernel simd_embed = EMBED_KERNEL("", "f32acc", embed_supports);
+const tn_kernel simd_embed_w8 = EMBED_KERNEL(".w8", "w8", embed_w8_supports);

@@ -42,8 +42,8 @@ static linear_form form_of(const char *op)
 
 #define LAYOUTS(kind)                                                                              \
     {                                                                                              \
-        "cpu-simd/" kind ".t16/1", "cpu-simd/" kind ".t16+bias/1", "cpu-simd/" kind ".t16+norm/1", \
-            "cpu-simd/" kind ".t16+bias+norm/1"                                                    \
+        "cpu-simd/" kind ".t16/2", "cpu-simd/" kind ".t16+bias/2", "cpu-simd/" kind ".t16+norm/2", \
+            "cpu-simd/" kind ".t16+bias+norm/2"                                                    \
     }
 
 const char *simd_linear_layout(int32_t kind, int32_t tail)
@@ -97,14 +97,15 @@ static int place_tail(const tn_linear *linear, linear_blob *blob)
     return fits;
 }
 
-static tn_status describe(const tn_node *node, linear_blob *blob, tn_error *err)
+static tn_status describe(const void *self, const tn_node *node, linear_blob *blob, tn_error *err)
 {
+    const simd_plugin *plugin = self;
     const tn_linear *linear = node->param;
     *blob = (linear_blob){ .form = form_of(node->op), .n_parts = linear->n_parts };
     TN_PLUGIN_TRY(check_parts(linear, err));
     const tn_part *first = linear->part[0];
     TN_PLUGIN_TRY(simd_weights_init(first->wfmt, first->group, first->values, linear->in,
-                                    &blob->format, err));
+                                    plugin->exact, &blob->format, err));
     int fits = 1;
     for (int32_t i = 0; i < blob->n_parts && fits; i++) {
         blob->part[i] = blob->bytes;
@@ -115,20 +116,30 @@ static tn_status describe(const tn_node *node, linear_blob *blob, tn_error *err)
     return TN_OK;
 }
 
-static tn_status supports(void *self, const tn_node *node, tn_error *why)
+static tn_status check(const void *self, const tn_node *node, int32_t recoded, tn_error *why)
 {
-    (void)self;
     linear_form form = form_of(node->op);
     linear_blob blob;
     TN_PLUGIN_TRY(tn_op_check_edges(node, form.add ? 2 : 1, 1, 0, why));
     TN_PLUGIN_TRY(tn_op_check_param(node, 1, why));
-    TN_PLUGIN_TRY(describe(node, &blob, why));
+    TN_PLUGIN_TRY(describe(self, node, &blob, why));
     const tn_linear *linear = node->param;
+    TN_PLUGIN_TRY(simd_weights_check_twin(&blob.format, recoded, linear->part[0]->wfmt, why));
     if (!form.glu)
         return TN_OK;
     if (linear->n_parts != 2 || linear->part[0]->out != linear->part[1]->out)
         return tn_plugin_fail(why, TN_UNSUPPORTED, "a gated linear needs two parts of equal width");
     return tn_op_check_act(linear->act, why);
+}
+
+static tn_status supports(void *self, const tn_node *node, tn_error *why)
+{
+    return check(self, node, 0, why);
+}
+
+static tn_status supports_w8(void *self, const tn_node *node, tn_error *why)
+{
+    return check(self, node, 1, why);
 }
 
 /* ---- the input of the dot products, in the workspace ---- */
@@ -168,7 +179,7 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
 {
     linear_blob blob;
     input_layout input;
-    TN_PLUGIN_TRY(describe(node, &blob, err));
+    TN_PLUGIN_TRY(describe(self, node, &blob, err));
     if (!place_input(self, &blob, tn_op_max_rows(node), &input))
         return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);
     *out = (tn_plan){ .size = sizeof *out,
@@ -182,10 +193,9 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
 static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *rows, void *out,
                       tn_error *err)
 {
-    (void)self;
     linear_blob blob;
     uint8_t *bytes = out;
-    TN_PLUGIN_TRY(describe(node, &blob, err));
+    TN_PLUGIN_TRY(describe(self, node, &blob, err));
     const tn_linear *linear = node->param;
     int32_t i = rows->part;
     if (blob.form.norm && i == blob.n_parts)
@@ -205,10 +215,9 @@ static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *row
 static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t row,
                         const void *weights, float *values, tn_error *err)
 {
-    (void)self;
     linear_blob blob;
     const uint8_t *bytes = weights;
-    TN_PLUGIN_TRY(describe(node, &blob, err));
+    TN_PLUGIN_TRY(describe(self, node, &blob, err));
     const tn_linear *linear = node->param;
     if (blob.form.norm && part == blob.n_parts && row == 0) {
         memcpy(values, bytes + blob.norm, (size_t)linear->in * sizeof(float));
@@ -372,7 +381,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
                        .launch = launch,
                        .weights = (const uint8_t *)(uintptr_t)launch->weight,
                        .n_rows = launch->in[0].dim[0] };
-    TN_PLUGIN_TRY(describe(node, &job.blob, err));
+    TN_PLUGIN_TRY(describe(self, node, &job.blob, err));
     job.dot = (plugin->exact ? plugin->isa->exact : plugin->isa->dot)[job.blob.format.kind];
     if (job.n_rows < 1)
         return TN_OK;
@@ -390,15 +399,22 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
     return TN_OK;
 }
 
-#define LINEAR_KERNEL(op_name, extra_flags)                                                        \
+#define KERNEL(op_name, suffix, class, supports_it, extra_flags)                                   \
     {                                                                                              \
         .size = sizeof(tn_kernel), .flags = SIMD_FLAGS | (extra_flags), .op = op_name,             \
-        .name = "cpu-simd." op_name, .tolerance = "a8", .supports = supports, .plan = plan,        \
-        .pack = pack, .unpack = unpack, .run = run                                                 \
+        .name = "cpu-simd." op_name suffix, .tolerance = class, .supports = supports_it,           \
+        .plan = plan, .pack = pack, .unpack = unpack, .run = run                                   \
     }
+#define LINEAR_KERNEL(op_name, flags)    KERNEL(op_name, "", "a8", supports, flags)
+#define LINEAR_W8_KERNEL(op_name, flags) KERNEL(op_name, ".w8", "w8a8", supports_w8, flags)
 
 const tn_kernel simd_linear = LINEAR_KERNEL("linear", 0);
 const tn_kernel simd_linear_add = LINEAR_KERNEL("linear_add", TN_K_IN_PLACE);
 const tn_kernel simd_linear_glu = LINEAR_KERNEL("linear_glu", 0);
 const tn_kernel simd_norm_linear = LINEAR_KERNEL("norm_linear", 0);
 const tn_kernel simd_norm_linear_glu = LINEAR_KERNEL("norm_linear_glu", 0);
+const tn_kernel simd_linear_w8 = LINEAR_W8_KERNEL("linear", 0);
+const tn_kernel simd_linear_add_w8 = LINEAR_W8_KERNEL("linear_add", TN_K_IN_PLACE);
+const tn_kernel simd_linear_glu_w8 = LINEAR_W8_KERNEL("linear_glu", 0);
+const tn_kernel simd_norm_linear_w8 = LINEAR_W8_KERNEL("norm_linear", 0);
+const tn_kernel simd_norm_linear_glu_w8 = LINEAR_W8_KERNEL("norm_linear_glu", 0);

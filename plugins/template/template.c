@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole plugin in one file: rmsnorm and add on the host. Copy it, rename it, replace the
+ * A whole plugin in one file: rmsnorm, linear and add on the host. Copy it, rename it, replace the
  * arithmetic. docs/add-a-plugin.md walks through it from top to bottom. It needs <tenon/plugin.h>
  * and nothing else of tenon:
  *
@@ -18,7 +18,8 @@
 
 /* Part of the layout id: raise the number whenever pack writes other bytes, or cached blobs are
  * read wrongly. */
-#define NORM_LAYOUT NAME ".norm.f32.1"
+#define NORM_LAYOUT   NAME ".norm.f32.1"
+#define LINEAR_LAYOUT NAME ".linear.f32.1"
 
 /* The program refuses a plugin that was built with another sanitizer than itself, with a sentence
  * instead of a crash. */
@@ -29,6 +30,9 @@
 #else
 #    define SANITIZER 0
 #endif
+
+/* Rows and columns of a matrix, so that its bytes cannot overflow. */
+enum { MAX_DIM = 1 << 24 };
 
 /* What open() makes and every other function gets back as `self`. */
 typedef struct template_plugin {
@@ -76,6 +80,26 @@ static tn_status norm_supports(void *self, const tn_node *node, tn_error *why)
         return fail(why, TN_UNSUPPORTED, "the program's tn_norm is too old");
     if (param->dim < 1)
         return fail(why, TN_UNSUPPORTED, "rows of %d elements", (int)param->dim);
+    return check_edges(node, 1, why);
+}
+
+/* Rows that arrive as f32 values: plain formats and K-quants. Codes with scales (u4z, u4b, q8) go
+ * to the next plugin. */
+static tn_status linear_supports(void *self, const tn_node *node, tn_error *why)
+{
+    const tn_linear *param = node->param;
+
+    (void)self;
+    if (!param || !TN_HAS(param, out_scale))
+        return fail(why, TN_UNSUPPORTED, "the program's tn_linear is too old");
+    if (param->in < 1 || param->in > MAX_DIM || param->n_parts < 1)
+        return fail(why, TN_UNSUPPORTED, "%d parts of %d columns", (int)param->n_parts,
+                    (int)param->in);
+    for (int32_t i = 0; i < param->n_parts; i++)
+        if (!param->part[i]->values || param->part[i]->out < 1 || param->part[i]->out > MAX_DIM)
+            return fail(why, TN_UNSUPPORTED,
+                        "part %d: %d rows of %s; up to %d that come as values are done", (int)i,
+                        (int)param->part[i]->out, param->part[i]->wfmt, MAX_DIM);
     return check_edges(node, 1, why);
 }
 
@@ -137,6 +161,69 @@ static tn_status norm_unpack(void *self, const tn_node *node, int32_t part, int6
     return TN_OK;
 }
 
+/* Parts lie one behind the other, each its rows and then its biases, zeros without. */
+static uint64_t part_floats(const tn_linear *param, int32_t part)
+{
+    return (uint64_t)param->part[part]->out * ((uint64_t)param->in + 1);
+}
+
+static uint64_t part_offset(const tn_linear *param, int32_t part)
+{
+    uint64_t at = 0;
+
+    for (int32_t i = 0; i < part; i++)
+        at += part_floats(param, i);
+    return at;
+}
+
+static tn_status linear_plan(void *self, const tn_node *node, tn_plan *plan, tn_error *err)
+{
+    const tn_linear *param = node->param;
+
+    (void)self;
+    (void)err;
+    plan->pack_rows = 1;
+    plan->weight_bytes = part_offset(param, param->n_parts) * sizeof(float);
+    plan->layout = LINEAR_LAYOUT;
+    return TN_OK;
+}
+
+/* Some rows of one part. Other rows may be packed at the same time, so touch no byte of theirs. */
+static tn_status linear_pack(void *self, const tn_node *node, const tn_weight_rows *rows,
+                             void *blob, tn_error *err)
+{
+    const tn_linear *param = node->param;
+    const int32_t part = rows->part;
+
+    (void)self;
+    if (part < 0 || part >= param->n_parts || rows->cols != param->in || !rows->values ||
+        rows->row0 + rows->rows > param->part[part]->out)
+        return fail(err, TN_INVALID, "%s: part %d has no rows %lld to %lld of %d values",
+                    node->path, (int)part, (long long)rows->row0,
+                    (long long)(rows->row0 + rows->rows), (int)rows->cols);
+    float *w = (float *)blob + part_offset(param, part);
+    float *bias = w + (size_t)param->part[part]->out * (size_t)param->in;
+    memcpy(w + (size_t)rows->row0 * (size_t)param->in, rows->values,
+           (size_t)rows->rows * (size_t)param->in * sizeof(float));
+    if (rows->bias)
+        memcpy(bias + rows->row0, rows->bias, (size_t)rows->rows * sizeof(float));
+    return TN_OK;
+}
+
+static tn_status linear_unpack(void *self, const tn_node *node, int32_t part, int64_t row,
+                               const void *blob, float *values, tn_error *err)
+{
+    const tn_linear *param = node->param;
+
+    (void)self;
+    if (part < 0 || part >= param->n_parts || row < 0 || row >= param->part[part]->out)
+        return fail(err, TN_INVALID, "%s: there is no row %lld of part %d", node->path,
+                    (long long)row, (int)part);
+    memcpy(values, (const float *)blob + part_offset(param, part) + row * param->in,
+           (size_t)param->in * sizeof(float));
+    return TN_OK;
+}
+
 /* ---- run: enqueue only. On the host that means: compute, with the host's threads, allocating
  * nothing ---- */
 
@@ -173,6 +260,32 @@ static void norm_rows(void *arg, int64_t i0, int64_t i1, int32_t worker)
     }
 }
 
+/* y = out_scale * (W x + b), parts side by side: output column i of every row. */
+static void linear_columns(void *arg, int64_t i0, int64_t i1, int32_t worker)
+{
+    const job *j = arg;
+    const tn_linear *param = j->node->param;
+    const float scale = param->out_scale != 0.0f ? param->out_scale : 1.0f;
+
+    (void)worker;
+    for (int64_t i = i0; i < i1; i++) {
+        int32_t part = 0;
+        int64_t row = i;
+        while (row >= param->part[part]->out)
+            row -= param->part[part++]->out;
+        const float *w = (const float *)(uintptr_t)j->launch->weight + part_offset(param, part);
+        const float bias = w[(int64_t)param->part[part]->out * param->in + row];
+        w += row * param->in;
+        for (int64_t r = 0; r < j->launch->in[0].dim[0]; r++) {
+            const float *x = row_of(&j->launch->in[0], r);
+            double sum = (double)bias;
+            for (int32_t k = 0; k < param->in; k++)
+                sum += (double)w[k] * (double)x[k];
+            row_of(&j->launch->out[0], r)[i] = (float)((double)scale * sum);
+        }
+    }
+}
+
 /* out may be in[1] (TN_K_IN_PLACE): each element is read before it is written. */
 static void add_rows(void *arg, int64_t i0, int64_t i1, int32_t worker)
 {
@@ -188,21 +301,33 @@ static void add_rows(void *arg, int64_t i0, int64_t i1, int32_t worker)
     }
 }
 
-/* Rows come from the tensor, never from batch->n_tokens: after gather_rows there are fewer. */
-static tn_status run_rows(void *self, const tn_node *node, const tn_launch *launch,
+static tn_status run_over(void *self, const tn_node *node, const tn_launch *launch, int64_t n,
                           void (*fn)(void *, int64_t, int64_t, int32_t))
 {
     const tn_host *host = ((template_plugin *)self)->host;
     job j = { .node = node, .launch = launch };
 
-    host->parallel_for(host->ctx, launch->in[0].dim[0], fn, &j);
+    host->parallel_for(host->ctx, n, fn, &j);
     return TN_OK;
+}
+
+/* Rows come from the tensor, never from batch->n_tokens: after gather_rows there are fewer. */
+static tn_status run_rows(void *self, const tn_node *node, const tn_launch *launch,
+                          void (*fn)(void *, int64_t, int64_t, int32_t))
+{
+    return run_over(self, node, launch, launch->in[0].dim[0], fn);
 }
 
 static tn_status norm_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
     (void)err;
     return run_rows(self, node, launch, norm_rows);
+}
+
+static tn_status linear_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
+{
+    (void)err;
+    return run_over(self, node, launch, launch->out[0].dim[1], linear_columns);
 }
 
 static tn_status add_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
@@ -249,6 +374,19 @@ static const tn_kernel rmsnorm = {
     .run = norm_run,
 };
 
+static const tn_kernel linear = {
+    .size = sizeof(tn_kernel),
+    .flags = TN_K_DETERMINISTIC | TN_K_BATCH_INVARIANT,
+    .op = "linear",
+    .name = NAME ".linear",
+    .tolerance = "f32acc",
+    .supports = linear_supports,
+    .plan = linear_plan,
+    .pack = linear_pack,
+    .unpack = linear_unpack,
+    .run = linear_run,
+};
+
 /* No weights, so no plan, pack or unpack. */
 static const tn_kernel add = {
     .size = sizeof(tn_kernel),
@@ -260,7 +398,7 @@ static const tn_kernel add = {
     .run = add_run,
 };
 
-static const tn_kernel *const kernels[] = { &rmsnorm, &add, NULL };
+static const tn_kernel *const kernels[] = { &rmsnorm, &add, &linear, NULL };
 
 const tn_plugin tn_plugin_v1 = {
     .size = sizeof(tn_plugin),

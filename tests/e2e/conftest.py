@@ -13,7 +13,7 @@ GOLDEN = ROOT / "tests/e2e/golden"
 
 
 class Tenon:
-    """Runs the program; text on stdin, a limit on time, and never a crash."""
+    """Runs the program; text on stdin, a limit on time, and never a crash. status None: 0 or 1."""
 
     def __init__(self):
         self.path = BUILD / "bin/tenon"
@@ -22,7 +22,8 @@ class Tenon:
         done = subprocess.run([self.path, *map(str, args)], input=input, capture_output=True, timeout=timeout, cwd=cwd,
                               env={**os.environ, **(env or {})}, check=False)
         stderr = done.stderr.decode(errors="replace")
-        assert done.returncode == status, f"exit {done.returncode}, not {status}: {' '.join(map(str, args))}\n{stderr}"
+        assert status is None or done.returncode == status, f"exit {done.returncode}, not {status}: {' '.join(map(str, args))}\n{stderr}"
+        assert status is not None or done.returncode in (0, 1), stderr
         if status == 2:
             assert stderr.startswith("tenon: ") and stderr.count("\n") == 1, f"not one line that says why: {stderr!r}"
             assert done.stdout == b""
@@ -72,6 +73,36 @@ def make_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny(make_model):
     return make_model("--seed", "1", "--layers", "2")
+
+
+def run(*args, **kwargs):
+    """Standard output of a program that must succeed."""
+    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300, check=False, **kwargs)
+    assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory):
+    """Installed in one place, moved to another."""
+    place = tmp_path_factory.mktemp("install")
+    run("cmake", "--install", BUILD, "--prefix", place / "first")
+    (place / "first").rename(place / "moved")
+    return place / "moved"
+
+
+@pytest.fixture(scope="session")
+def installed(prefix):
+    program = Tenon()
+    program.path = prefix / "bin/tenon"
+    return program
+
+
+@pytest.fixture(scope="session")
+def pkg_config(prefix):
+    """Words that pkg-config says about the installed package; no other package is needed for it."""
+    env = {**os.environ, "PKG_CONFIG_LIBDIR": str(prefix / "lib/pkgconfig")}
+    return lambda *args: run("pkg-config", *args, "tenon", env=env).split()
 
 
 def golden(name):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, ROOT, Tenon
+from conftest import BUILD, ROOT, run
 
 APP = r"""
 #include <stdio.h>
@@ -30,34 +30,6 @@ int main(int argc, char **argv)
     return 0;
 }
 """
-
-
-def run(*args, **kwargs):
-    done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=300, check=False, **kwargs)
-    assert done.returncode == 0, f"{' '.join(map(str, args))}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def prefix(tmp_path_factory):
-    """Installed in one place, moved to another."""
-    place = tmp_path_factory.mktemp("install")
-    run("cmake", "--install", BUILD, "--prefix", place / "first")
-    (place / "first").rename(place / "moved")
-    return place / "moved"
-
-
-@pytest.fixture(scope="module")
-def installed(prefix):
-    program = Tenon()
-    program.path = prefix / "bin/tenon"
-    return program
-
-
-@pytest.fixture
-def pkg_config(prefix):
-    env = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
-    return lambda *args: run("pkg-config", *args, "tenon", env=env).split()
 
 
 def test_the_tree_has_what_it_shall_and_nothing_of_the_tests(prefix):

@@ -66,7 +66,9 @@ static double noise_of(const char *dot, size_t shape)
 {
     int coded = linear_shapes[shape].group > 0;
     int values = linear_shapes[shape].wfmt[1] == '5';
-    return values ? 0.008 : !coded ? 1e-6 : strcmp(dot, "a8") == 0 ? 0.006 : 5e-4;
+    if (values)
+        return strcmp(dot, "a8") == 0 ? 0.008 : 1e-6; /* recoded in 8 bits, or kept as f32 */
+    return !coded ? 1e-6 : strcmp(dot, "a8") == 0 ? 0.006 : 5e-4;
 }
 
 static void compare_linears(const char *const *options)

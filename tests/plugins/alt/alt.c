@@ -15,11 +15,35 @@ tn_status alt_open(const tn_host *host, const char *name, int32_t variant, int32
     if (!plugin)
         return tn_plugin_fail(err, TN_NO_MEMORY, "cannot allocate %zu bytes for the handle",
                               sizeof *plugin);
-    *plugin = (alt_plugin){ .host = host, .variant = variant, .fault = fault };
+    *plugin = (alt_plugin){
+        .host = host, .variant = variant, .fault = fault, .nodes = host->option(host->ctx, "nodes")
+    };
     for (int32_t i = 0; i < ALT_N_LAYOUTS; i++)
         (void)snprintf(plugin->layout[i], sizeof plugin->layout[i], "%s/%s.rows/1", name, kinds[i]);
+    if (plugin->nodes) {
+        plugin->sound = host->alloc(host->ctx, sizeof *plugin);
+        if (!plugin->sound) {
+            alt_close(plugin);
+            return tn_plugin_fail(err, TN_NO_MEMORY, "cannot allocate a second handle");
+        }
+        *plugin->sound = *plugin;
+        plugin->sound->fault = ALT_SOUND;
+        plugin->sound->sound = NULL;
+    }
     *self = plugin;
     return TN_OK;
+}
+
+void *alt_at(void *self, const tn_node *node)
+{
+    alt_plugin *plugin = self;
+    const size_t n = strlen(node->path);
+    if (!plugin->nodes)
+        return plugin;
+    for (const char *at = plugin->nodes; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] != 0))
+        if (strcspn(at, ",") == n && memcmp(at, node->path, n) == 0)
+            return plugin;
+    return plugin->sound;
 }
 
 void alt_close(void *self)
@@ -29,6 +53,7 @@ void alt_close(void *self)
         return;
     for (int32_t i = 0; i < plugin->n_blocks; i++)
         plugin->host->release(plugin->host->ctx, plugin->block[i].bytes);
+    plugin->host->release(plugin->host->ctx, plugin->sound);
     plugin->host->release(plugin->host->ctx, plugin);
 }
 

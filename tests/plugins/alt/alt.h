@@ -35,6 +35,9 @@ typedef struct alt_block {
 typedef struct alt_plugin {
     const tn_host *host;
     int32_t variant, fault;
+    const char *nodes;        /* the fault acts in these alone: option "nodes", paths with commas
+                                 between; NULL: in all */
+    struct alt_plugin *sound; /* for the others */
     char layout[ALT_N_LAYOUTS]
                [64]; /* by kind of weights: layouts of unlike faults must not be shared */
     /* What only faults look at. */
@@ -63,6 +66,10 @@ static inline int32_t alt_workers(void *self)
     const tn_host *host = ((const alt_plugin *)self)->host;
     return host->workers(host->ctx);
 }
+
+/** The handle for runs of this node: without the fault where that must not act. Faults of pack and
+ * supports act everywhere. */
+void *alt_at(void *self, const tn_node *node);
 
 tn_status alt_open(const tn_host *host, const char *name, int32_t variant, int32_t fault,
                    void **self, tn_error *err);

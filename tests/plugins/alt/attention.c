@@ -208,6 +208,7 @@ static void attention_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 
 tn_status alt_attention_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
+    self = alt_at(self, node);
     attention_job job = { .self = self, .node = node, .attention = node->param, .launch = launch };
     TN_PLUGIN_TRY(alt_kv_init(self, node->kvfmt, job.attention, node->block_tokens, &job.kv, err));
     if (alt_has(self, ALT_FAULT_STALE_BLOCK))

@@ -195,6 +195,7 @@ static void rope_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 
 tn_status alt_rope_run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
+    self = alt_at(self, node);
     rope_job job = { .self = self, .s = steps_of(node), .launch = launch };
     if (job.s.write)
         TN_PLUGIN_TRY(
