@@ -30,10 +30,13 @@ static bool may_need(const char *file, tn_hygiene_context context)
            (context.emulated && is_one_of(file, emulators));
 }
 
-/* "tn_plugin_v1", or of another major version: a file may serve two. */
-static bool is_descriptor(const char *name)
+/* "tn_plugin_v1", or of another major version: a file may serve two. AddressSanitizer exports a
+ * mark beside each variable. */
+static bool may_export(const char *name, tn_hygiene_context context)
 {
     const size_t n = strlen("tn_plugin_v");
+    if (context.sanitized && strncmp(name, "__odr_asan", strlen("__odr_asan")) == 0)
+        return true;
     return strncmp(name, "tn_plugin_v", n) == 0 && name[n] >= '0' && name[n] <= '9' &&
            name[n + 1] == '\0';
 }
@@ -59,13 +62,14 @@ static const char *and_more(const names *list)
     return list->n > MAX_NAMED ? " and more" : "";
 }
 
-static bool check_exports(const tn_shared_object *so, char *text, size_t cap)
+static bool check_exports(const tn_shared_object *so, tn_hygiene_context context, char *text,
+                          size_t cap)
 {
     names others = { .n = 0 };
     bool found = false;
     for (int32_t i = 0; i < so->n_exported; i++) {
         found = found || strcmp(so->exported[i].name, "tn_plugin_v1") == 0;
-        if (!is_descriptor(so->exported[i].name))
+        if (!may_export(so->exported[i].name, context))
             add_name(&others, so->exported[i].name);
     }
     if (!found)
@@ -128,7 +132,7 @@ bool tn_hygiene_check(const tn_shared_object *so, int32_t rule, tn_hygiene_conte
     *text = '\0';
     switch (rule) {
     case TN_HYGIENE_EXPORTS:
-        return check_exports(so, text, cap);
+        return check_exports(so, context, text, cap);
     case TN_HYGIENE_LIBRARIES:
         return check_libraries(so, context, text, cap);
     case TN_HYGIENE_UNDEFINED:

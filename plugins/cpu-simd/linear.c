@@ -41,8 +41,8 @@ static linear_form form_of(const char *op)
 
 #define LAYOUTS(kind)                                                                              \
     {                                                                                              \
-        "cpu-simd/" kind ".t16/1", "cpu-simd/" kind ".t16+bias/1", "cpu-simd/" kind ".t16+norm/1", \
-            "cpu-simd/" kind ".t16+bias+norm/1"                                                    \
+        "cpu-simd/" kind ".t16/2", "cpu-simd/" kind ".t16+bias/2", "cpu-simd/" kind ".t16+norm/2", \
+            "cpu-simd/" kind ".t16+bias+norm/2"                                                    \
     }
 
 const char *simd_linear_layout(int32_t kind, int32_t tail)

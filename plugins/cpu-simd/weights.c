@@ -19,6 +19,26 @@ static const struct {
     [SIMD_W_U4B] = { "u4b", 0, 4, 2 },   [SIMD_W_Q8] = { "q8", 0, 2, 1 },
 };
 
+/* Formats whose values lie on a grid in each group of 32, so that codes hold them exactly:
+ * most_steps from the smallest to the largest magnitude (q8), or value (u4b). Those with 16 columns
+ * a step, or more than 4 bits and an offset, do not. */
+static const struct {
+    const char *name;
+    int32_t kind, most_steps;
+} grids[] = { { "q4_k", SIMD_W_U4B, 15 },
+              { "q5_0", SIMD_W_Q8, 16 },
+              { "iq4_nl", SIMD_W_Q8, 127 },
+              { "iq4_xs", SIMD_W_Q8, 127 } };
+
+/* Row of grids, or -1. */
+static int32_t grid_of(const char *wfmt)
+{
+    for (int32_t i = 0; i < (int32_t)(sizeof grids / sizeof grids[0]); i++)
+        if (wfmt && strcmp(wfmt, grids[i].name) == 0)
+            return i;
+    return -1;
+}
+
 static int32_t kind_of(const char *wfmt, int32_t group, int32_t values, int32_t keep)
 {
     int32_t kind = 0;
@@ -29,22 +49,8 @@ static int32_t kind_of(const char *wfmt, int32_t group, int32_t values, int32_t 
             break;
     }
     if (values && (kind == SIMD_N_KINDS || simd_is_coded(kind)))
-        return keep ? SIMD_W_F32 : SIMD_W_Q8;
+        return keep ? SIMD_W_F32 : grid_of(wfmt) >= 0 ? grids[grid_of(wfmt)].kind : SIMD_W_Q8;
     return kind < SIMD_N_KINDS && simd_is_coded(kind) == (group > 0) ? kind : SIMD_N_KINDS;
-}
-
-/* Formats that are step * integer in each group of 32, which 8 bits hold exactly. Those of 16
- * columns a step, or with an offset, are not. */
-static int32_t most_steps_of(const char *wfmt)
-{
-    static const struct {
-        const char *name;
-        int32_t steps;
-    } grids[] = { { "q5_0", 16 }, { "iq4_nl", 127 }, { "iq4_xs", 127 } };
-    for (size_t i = 0; i < sizeof grids / sizeof grids[0]; i++)
-        if (wfmt && strcmp(wfmt, grids[i].name) == 0)
-            return grids[i].steps;
-    return 0;
 }
 
 tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int32_t cols,
@@ -64,7 +70,7 @@ tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int
     }
     w.padded = (cols + SIMD_GROUP - 1) / SIMD_GROUP * SIMD_GROUP;
     w.from_values = values;
-    w.most_steps = values ? most_steps_of(wfmt) : 0;
+    w.most_steps = values && grid_of(wfmt) >= 0 ? grids[grid_of(wfmt)].most_steps : 0;
     w.group = values ? SIMD_GROUP : group;
     if (!values && w.group == cols) /* one group of whatever width */
         w.group = w.padded;
@@ -125,58 +131,82 @@ static void pack_plain(const simd_weights *w, const float *values, int32_t lane,
     }
 }
 
-/* The largest value by the fewest steps that bring every value on the grid; 0 when none do. Values
- * are f32, so a multiple of the step is off by 127 * 2^-24 of it at most. */
-static float grid_step(const float *values, int32_t n, float largest, int32_t most_steps)
+/* `span` by the fewest steps that bring every value - base on the grid; 0 when none do. Values are
+ * f32, so they may be off by units of the largest. */
+static float grid_step(const float *values, int32_t n, float base, float span, int32_t most_steps)
 {
+    double largest = fmax(fabs((double)base), fabs((double)base + (double)span));
     for (int32_t steps = 1; steps <= most_steps; steps++) {
-        double step = (double)largest / steps;
+        double step = (double)span / steps, slack = 0x1p-14 + 0x1p-22 * largest / step;
         int32_t k = 0;
-        while (k < n && fabs((double)values[k] / step - rint((double)values[k] / step)) < 0x1p-14)
-            k++;
+        for (; k < n; k++) {
+            double at = ((double)values[k] - (double)base) / step;
+            if (fabs(at - rint(at)) > fmin(slack, 0.25))
+                break;
+        }
         if (k == n)
             return (float)step;
     }
     return 0.0f;
 }
 
-/* Row r of the canonical rows: parameters of a group. Values are coded as q8: largest / 127, or the
- * step of their grid. */
+/* Row r of the canonical rows: parameters of a group. Values are coded on their grid; without one
+ * as q8, largest / 127, or u4b, 15 steps from the smallest to the largest. */
 typedef struct code_row {
     const simd_weights *w;
     const tn_weight_rows *rows;
     int64_t r;
 } code_row;
 
-static float scale_of(const code_row *row, int32_t g)
+static const float *group_values(const code_row *row, int32_t g, int32_t *n)
 {
     const simd_weights *w = row->w;
-    if (!w->from_values)
-        return row->rows->scale[row->r * w->n_groups + g];
-    const float *values = row->rows->values + row->r * w->cols;
-    float largest = 0.0f;
-    for (int32_t k = g * w->group; k < (g + 1) * w->group && k < w->cols; k++)
-        largest = fabsf(values[k]) > largest ? fabsf(values[k]) : largest;
-    int32_t n = w->cols - g * w->group < w->group ? w->cols - g * w->group : w->group;
-    float step =
-        largest > 0.0f ? grid_step(values + g * w->group, n, largest, w->most_steps) : 0.0f;
-    return step > 0.0f ? step : largest / 127.0f;
+    int32_t left = w->cols - g * w->group;
+    *n = left < w->group ? left : w->group;
+    return row->rows->values + row->r * w->cols + (int64_t)g * w->group;
 }
 
 static float zero_of(const code_row *row, int32_t g)
 {
-    return row->rows->zero[row->r * row->w->n_groups + g];
+    int32_t n;
+    if (!row->w->from_values)
+        return row->rows->zero[row->r * row->w->n_groups + g];
+    const float *values = group_values(row, g, &n);
+    float smallest = values[0];
+    for (int32_t k = 1; k < n; k++)
+        smallest = values[k] < smallest ? values[k] : smallest;
+    return smallest;
 }
 
-/* Columns beyond the row meet zeros of the input; a biased 0 keeps their value 0 too. */
-static uint8_t code_of(const code_row *row, int32_t k, float scale)
+static float scale_of(const code_row *row, int32_t g)
+{
+    const simd_weights *w = row->w;
+    int32_t n, u4b = w->kind == SIMD_W_U4B;
+    if (!w->from_values)
+        return row->rows->scale[row->r * w->n_groups + g];
+    const float *values = group_values(row, g, &n);
+    float base = u4b ? zero_of(row, g) : 0.0f, span = 0.0f;
+    for (int32_t k = 0; k < n; k++) {
+        float size = u4b ? values[k] - base : fabsf(values[k]);
+        span = size > span ? size : span;
+    }
+    float step = span > 0.0f ? grid_step(values, n, base, span, w->most_steps) : 0.0f;
+    return step > 0.0f ? step : span / (u4b ? 15.0f : 127.0f);
+}
+
+/* Columns beyond the row meet zeros of the input; a biased 0 keeps their value 0 too. base: of
+ * values in u4b. */
+static uint8_t code_of(const code_row *row, int32_t k, float scale, float base)
 {
     const simd_weights *w = row->w;
     if (k >= w->cols)
         return w->kind == SIMD_W_Q8 ? 128 : 0;
     if (!w->from_values)
         return row->rows->codes[row->r * w->cols + k];
-    float code = scale > 0.0f ? rintf(row->rows->values[row->r * w->cols + k] / scale) : 0.0f;
+    float value = row->rows->values[row->r * w->cols + k];
+    float code = scale > 0.0f ? rintf((value - base) / scale) : 0.0f;
+    if (w->kind == SIMD_W_U4B)
+        return (uint8_t)(code >= 0.0f ? (code <= 15.0f ? code : 15.0f) : 0.0f);
     return (uint8_t)(128 + (int32_t)(code >= -127.0f ? (code <= 127.0f ? code : 127.0f) : -127.0f));
 }
 
@@ -221,15 +251,15 @@ static void pack_coded(const code_row *row, int32_t lane, uint8_t *tile)
         uint8_t *params = tile + UNIT_BYTES + (uint64_t)g * w->group_bytes;
         float scale = scale_of(row, g);
         put_u16(params + (size_t)lane * 2, tn_half_f32_to_f16(scale * unit));
+        float base = w->kind == SIMD_W_U4B ? zero_of(row, g) : 0.0f;
         if (w->kind == SIMD_W_U4B)
-            put_u16(params + (SIMD_TILE + (size_t)lane) * 2,
-                    tn_half_f32_to_f16(zero_of(row, g) * unit));
+            put_u16(params + (SIMD_TILE + (size_t)lane) * 2, tn_half_f32_to_f16(base * unit));
         else if (w->kind == SIMD_W_U4Z)
             params[SIMD_TILE * 2 + lane] = (uint8_t)zero_of(row, g);
         for (int32_t k = g * w->group; k < (g + 1) * w->group; k++) {
             int32_t high;
             uint8_t *at = tile + quad_at(w, lane, k, &high) + k % 4;
-            uint8_t code = code_of(row, k, scale);
+            uint8_t code = code_of(row, k, scale, base);
             if (w->kind == SIMD_W_Q8)
                 *at = code;
             else

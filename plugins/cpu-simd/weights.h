@@ -21,7 +21,8 @@
 
 typedef struct simd_weights {
     int32_t kind;         /* SIMD_W_* */
-    int32_t from_values;  /* 1: rows arrive as values and are coded here, as q8.g32 (K-quants) */
+    int32_t from_values;  /* 1: rows arrive as values and are coded here, as q8.g32 or u4b.g32
+                             (K-quants) */
     int32_t cols, padded; /* K, and K as stored */
     int32_t most_steps; /* of recoded rows: those of a group lie on a grid of so many steps; 0: they
                            do not */
@@ -33,8 +34,8 @@ typedef struct simd_weights {
 /* What becomes of formats that arrive as values and have no kind of their own (K-quants). */
 enum { SIMD_RECODE = 0, SIMD_KEEP_VALUES = 1 };
 
-/** How to pack a format: by name, or any name when values is 1: as q8.g32, within class w8, or kept
- * as f32. */
+/** How to pack a format: by name, or any name when values is 1: as q8.g32 or u4b.g32, within class
+ * w8, or kept as f32. */
 tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int32_t cols,
                             int32_t keep, simd_weights *out, tn_error *why);
 /** A kernel of class w8 takes the recoded formats and leaves the others to its twin, and the other

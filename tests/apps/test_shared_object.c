@@ -2,6 +2,7 @@
 /* The ELF reader on a real plugin, and on what damage makes of it. */
 #include "apps/check/hygiene.h"
 #include "core/base/alloc.h"
+#include "core/plugin/loader.h"
 #include "model/formats/file_map.h"
 
 #include <elf.h>
@@ -28,12 +29,12 @@ static void a_plugin_exports_its_descriptor_and_its_symbols_have_libraries(void 
 
     assert_int_equal(tn_shared_object_read(TEMPLATE_PATH, &so, &err), TN_OK);
 
-    assert_int_equal(so.n_exported, 1);
-    assert_string_equal(so.exported[0].name, "tn_plugin_v1");
-    assert_true(has_symbol(so.undefined, so.n_undefined, "sqrt") || so.n_undefined > 0);
+    assert_true(has_symbol(so.exported, so.n_exported, "tn_plugin_v1"));
+    assert_false(has_symbol(so.exported, so.n_exported, "memcpy"));
+    assert_true(has_symbol(so.undefined, so.n_undefined, "memcpy"));
     assert_true(so.n_needed > 0 && so.has_versions);
     assert_false(so.text_relocations || so.executable_stack);
-    const tn_hygiene_context context = { .sanitized = true };
+    const tn_hygiene_context context = { .sanitized = tn_host_sanitizer() != TN_SANITIZER_NONE };
     for (int32_t rule = 0; rule < TN_N_HYGIENE; rule++)
         if (!tn_hygiene_check(&so, rule, context, text, sizeof text))
             fail_msg("%s: %s", tn_hygiene_name(rule), text);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """tenon check --plugin: what a file exports and needs, its descriptor, claims and numbers, and what it supports."""
+import fnmatch
 import re
 import subprocess
 
@@ -8,6 +9,8 @@ import pytest
 from conftest import BUILD, ROOT
 
 PLUGINS = BUILD / "tests/plugins"
+FAULTS = re.findall(r'ALT_FAULT\(\w+, "([a-z0-9-]+)", "([^"]+)", "(\w+)"\)',
+                    (ROOT / "tests/plugins/alt/faults.def").read_text(encoding="utf-8"))
 TEMPLATE = ROOT / "plugins/template/template.c"
 
 
@@ -73,8 +76,21 @@ def test_what_a_plugin_supports_in_part_is_said(tenon, build):
     assert re.search(r"^ +6 of 9", tenon("check", "--plugin", path, "--only", "op=add").stdout.decode(), re.MULTILINE)
 
 
-def test_a_plugin_of_the_published_header_passes(tenon):
-    assert tenon.json("check", "--plugin", PLUGINS / "abi-v1_0.so")["passed"]
+@pytest.mark.parametrize("name", ["alt-f32", "alt-f16", "alt-a8", "simdev", "abi-v1_0"])
+def test_correct_plugins_pass_also_on_a_device_and_of_the_published_header(tenon, name):
+    assert tenon.json("check", "--plugin", PLUGINS / f"{name}.so")["passed"]
+
+
+@pytest.mark.parametrize("name", ["cpu-ref", "cpu-simd"])
+def test_the_plugins_of_this_tree_support_everything_and_pass(tenon, name):
+    report = tenon.json("check", "--plugin", BUILD / f"lib/tenon/plugins/{name}.so")
+    assert report["passed"] and all(c["supported"] == c["cases"] for c in report["matrix"])
+    embeds = {c["weights"]: c for c in report["matrix"] if c["op"] == "embed"}
+    if name == "cpu-simd":  # what is coded anew says so; the rest is exact
+        recoded = {f for f, c in embeds.items() if c["kernel"] == "cpu-simd.embed.w8"}
+        assert recoded == {"q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k", "q5_0", "q5_1", "iq4_nl", "iq4_xs"}
+        assert all(c["worst"] == 0 for f, c in embeds.items() if f not in recoded)
+        assert all(embeds[f]["worst"] < 0.2 for f in ("q4_k", "q5_0", "iq4_nl", "iq4_xs"))  # their codes are found again
 
 
 @pytest.mark.parametrize("rule, more, options, words", [
@@ -100,6 +116,18 @@ def test_a_file_that_is_not_clean_fails_by_the_rules_name(build, failed, rule, m
 def test_a_descriptor_that_the_loader_refuses_fails(failed, name, words):
     found = failed(PLUGINS / f"broken-load/{name}.so")
     assert words in found["descriptor"]
+
+
+@pytest.mark.parametrize("name, ops, finding", FAULTS)
+def test_each_wrong_plugin_is_caught_without_a_model(tenon, name, ops, finding):
+    for seed in range(1, 31 if name == "race" else 2):
+        report = tenon.json("check", "--plugin", PLUGINS / f"broken-{name}.so", "--seed", seed, status=None)
+        if not report["passed"]:
+            break
+    assert report["failed"], finding
+    if finding != "nothing":
+        assert all(any(fnmatch.fnmatch(f["op"], op) for op in ops.split(",")) for f in report["failed"]), report["failed"]
+        assert {c["op"] for c in report["matrix"] if c["failed"]} == {f["op"] for f in report["failed"]}
 
 
 def test_flags_that_are_not_defined_and_kernels_of_one_name_fail(build, failed):
