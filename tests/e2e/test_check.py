@@ -104,7 +104,8 @@ def test_a_wrong_plugin_is_caught_at_its_op_and_the_guilty_node_is_named(model, 
     failed = json.loads(done.stdout)["failed"]
     assert failed and all(any(fnmatch.fnmatch(f["op"], op) for op in ops.split(",")) for f in failed), failed
     nodes = [f for f in failed if not f["node"].startswith("cases of ")]
-    assert bool(nodes) or name in ONLY_IN_CASES, failed
+    # A race is met in a node or in a case, as it comes.
+    assert bool(nodes) or name in ONLY_IN_CASES or name == "race", failed
     assert all((f["node"], f["op"]) in bound_nodes for f in nodes), failed
 
 
