@@ -126,6 +126,24 @@ static int32_t all_members(bool *member, int32_t n)
     return n;
 }
 
+/* A race passes by luck, and then any node seems to help: once more, with the nodes that were found
+ * it must pass, and without any it must fail. */
+static tn_status is_steady(bisection *b, bool *member, int32_t n, bool *out_steady, tn_error *err)
+{
+    bool with = false, without = false;
+    bool *none = tn_alloc_array((size_t)n + 1, sizeof(bool));
+    if (!none)
+        return tn_fail_memory(err, "the bisection");
+    tn_status status = passes(b, member, &with, err);
+    if (!status)
+        status = passes(b, none, &without, err);
+    tn_free(none);
+    b->s->report->free.n_tests += 2;
+    *out_steady = !status && with && !without;
+    b->s->report->free.unsteady = !*out_steady;
+    return status;
+}
+
 static tn_status search(bisection *b, bool *member, tn_error *err)
 {
     const int32_t max_tests = b->s->args->quick ? QUICK_TESTS : TESTS;
@@ -141,7 +159,9 @@ static tn_status search(bisection *b, bool *member, tn_error *err)
         n = all_members(member, group_by_node(b, member));
     }
     TN_TRY(minimise(b, member, n, max_tests - b->s->report->free.n_tests, err));
-    return name_guilty(b, member, err);
+    bool steady = false;
+    TN_TRY(is_steady(b, member, n, &steady, err));
+    return steady ? name_guilty(b, member, err) : TN_OK;
 }
 
 tn_status tn_check_bisect(tn_check_session *s, const tn_check_free_state *f, int32_t last,

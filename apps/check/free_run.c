@@ -355,6 +355,27 @@ static void describe(const tn_check_free_run *run, const tn_check_token *t, tn_c
                    out->value, out->limit);
 }
 
+/* The node at which drift grows most. */
+static int32_t most_drift(const tn_check_session *s)
+{
+    const tn_check_free_run *run = &s->report->free;
+    const char *path = "";
+    double before = 0, most = 0;
+    int32_t node = 0;
+    for (int32_t i = 0; i < run->n_drift; i++) {
+        const double growth = run->drift[i].relative - before;
+        before = run->drift[i].relative;
+        if (!(growth > most))
+            continue;
+        most = growth;
+        path = run->drift[i].node;
+    }
+    for (int32_t i = 0; i < s->setup->binding->n_nodes; i++)
+        if (strcmp(s->setup->binding->node[i].node.path, path) == 0)
+            node = i;
+    return node;
+}
+
 /* The node to name: where the run stopped, or the first of those that the bisection found. */
 static int32_t guilty_node(const tn_check_session *s, const tn_check_free_state *f)
 {
@@ -362,7 +383,7 @@ static int32_t guilty_node(const tn_check_session *s, const tn_check_free_state 
     for (int32_t i = 0; i < s->setup->binding->n_nodes && run->n_guilty > 0; i++)
         if (strcmp(s->setup->binding->node[i].node.path, run->guilty[0].node) == 0)
             return i;
-    return f->fault.what ? f->fault_node : s->setup->binding->n_nodes - 1;
+    return f->fault.what ? f->fault_node : most_drift(s);
 }
 
 static tn_status add_result(tn_check_session *s, const tn_check_free_state *f, tn_error *err)

@@ -46,6 +46,7 @@ typedef struct tn_check_free_run {
     /* Of a run that failed: these by the reference restore the tokens. */
     tn_check_pair *guilty;
     int32_t n_guilty, n_tests;
+    bool unsteady; /* runs that are alike differ: nothing is named */
     bool smallest; /* no one of them can be left out */
 } tn_check_free_run;
 

@@ -107,6 +107,10 @@ static void write_free_run(const tn_check_report *r, bool all, tn_strbuf *out)
         write_first(&run->token[run->first], out);
     if (run->n_guilty > 0)
         write_guilty(run, out);
+    if (run->unsteady)
+        tn_strbuf_puts(out,
+                       "  runs that are alike differ (a race, or state that is kept): no node is "
+                       "named for sure\n");
 }
 
 void tn_check_text(const tn_check_report *r, bool all, tn_strbuf *out)

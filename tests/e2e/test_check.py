@@ -92,16 +92,18 @@ def test_there_is_no_false_alarm_over_200_seeds(make_model, plugin):
 
 @pytest.mark.parametrize("name, ops, finding", FAULTS)
 def test_a_wrong_plugin_is_caught_at_its_op_and_the_guilty_node_is_named(model, bound_nodes, name, ops, finding):
-    # A race shows when two threads meet, which a busy machine may delay.
+    # A race shows when two threads meet, which a busy machine may delay, more so in the few calls of a node.
     for seed in range(1, 31 if name == "race" else 2):
         done = check(model, f"broken-{name}", "--seed", str(seed))
-        if done.returncode:
+        if name != "race" or any(f["part"] != "free run" and not f["node"].startswith("cases of ") for f in json.loads(done.stdout)["failed"]):
             break
     if finding == "nothing":
         assert done.returncode == 2 and "no plugin claims" in done.stderr
         return
     assert done.returncode == 1, done.stderr
     failed = json.loads(done.stdout)["failed"]
+    if name == "race":  # each free run of it is another one, so that the bisection has nothing to hold on to
+        failed = [f for f in failed if f["part"] != "free run"]
     assert failed and all(any(fnmatch.fnmatch(f["op"], op) for op in ops.split(",")) for f in failed), failed
     nodes = [f for f in failed if not f["node"].startswith("cases of ")]
     # A race is met in a node or in a case, as it comes.

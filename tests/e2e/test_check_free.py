@@ -85,3 +85,10 @@ def test_the_report_tells_drift_tokens_and_nodes(check):
 def test_there_is_no_free_run_of_a_part(check):
     assert free_run(check, "alt-f32", "--only", "op=attention") is None
     assert free_run(check, "alt-f32", "--node", "layer.1.*") is None
+
+
+def test_a_device_whose_memory_the_host_cannot_read_is_checked_as_well(tenon, model, tmp_path):
+    (tmp_path / "p.yaml").write_text(f"model: {model}\ndevice: simdev\nplugins: [{{name: simdev, path: {BUILD}/tests/plugins/simdev.so}}]\n",
+                                     encoding="utf-8")
+    report = tenon.json("check", "--quick", "--profile", tmp_path / "p.yaml", cwd=tmp_path)
+    assert report["passed"] and report["free_run"]["passed"] and report["free_run"]["same"] == report["free_run"]["tokens"]

@@ -87,3 +87,28 @@ def test_a_conversion_without_memory_leaves_nothing_or_the_whole(tenon, make_mod
         assert done.returncode == 1 and (is_whole or left == []), f"malloc {n}: exit {done.returncode}, {left}, {done.stderr}"
         assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
     assert n_errors > calls / 16
+
+
+def test_a_malloc_that_fails_in_a_check_is_exit_2_or_does_not_matter(tiny, tmp_path):
+    # Of the many: some from all over the run, with a failing case, its file, the bisection and the reports in it.
+    wrong = f"{{name: broken-v-from-k, path: {BUILD}/tests/plugins/broken-v-from-k.so, options: {{nodes: layer.0.attention}}}}"
+    (tmp_path / "p.yaml").write_text(f"model: {tiny}\nplugins: [{wrong}]\nkv: {{format: f16, block_tokens: 16}}\n", encoding="utf-8")
+    report = tmp_path / "calls"
+
+    def run(n):
+        return subprocess.run([BUILD / "bin/tenon", "check", "--quick", "--json", "--profile", "p.yaml", "--html", "r.html", "--junit", "r.xml"],
+                              capture_output=True, timeout=60, check=False, cwd=tmp_path,
+                              env={**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report),
+                                   "TENON_FAIL_MALLOC": str(n)})
+
+    assert run(0).returncode == 1
+    calls, n_errors = int(report.read_text(encoding="utf-8")), 0
+    for n in [*range(calls // 20, calls, calls // 20), *range(calls - 300, calls, 60)]:
+        done = run(n)
+        if done.returncode == 1 and done.stdout:
+            assert json.loads(done.stdout)["failed"], f"malloc {n}"
+            continue
+        n_errors += 1
+        assert done.returncode in (1, 2) and done.stdout == b"", f"malloc {n}: exit {done.returncode}"
+        assert b"memory" in done.stderr or b"cannot allocate" in done.stderr, f"malloc {n}: {done.stderr}"
+    assert n_errors > 12
