@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// linear, linear_add, linear_glu for many rows of x, by tensor cores: y = x w^T.
+#include "plugins/cuda-fp16/kernels/linear.cuh"
+
+namespace fp16
+{
+
+constexpr int gemm_threads = 128;
+constexpr int gemm_k = 64; // columns of k in a stage: rows of 128 bytes in shared memory
+
+// A block gives Rows x Columns of y; its 4 warps lie WarpsM x (4 / WarpsM) over that.
+template <int Rows, int Columns, int WarpsM, int Stages> struct gemm_shape {
+    static constexpr int rows = Rows, columns = Columns, stages = Stages;
+    static constexpr int warp_rows = Rows / WarpsM, warp_columns = Columns / (4 / WarpsM);
+    static constexpr int warps_m = WarpsM;
+    static constexpr int m_tiles = warp_rows / 16, n_tiles = warp_columns / 8;
+    static constexpr int stage_bytes = (Rows + Columns) * gemm_k * 2;
+    static constexpr int sum_stride =
+        Columns + 8; // floats; the pad keeps fragments off each other's banks
+    static constexpr int sum_bytes = Rows * sum_stride * 4;
+    static constexpr int shared_bytes =
+        Stages * stage_bytes > sum_bytes ? Stages *stage_bytes : sum_bytes;
+    static_assert(m_tiles >= 1 && n_tiles >= 2 && n_tiles % 2 == 0, "whole fragments");
+};
+using gemm_few = gemm_shape<16, 64, 1, 4>;   // 5 to 16 rows: as many bytes in flight as a GEMV
+using gemm_many = gemm_shape<64, 128, 2, 3>; // more
+
+// Chunk c of 16 bytes of row r lies at chunk c ^ (r & 7), so that the 8 rows of an ldmatrix meet
+// every bank once.
+SIMT_DEVICE int gemm_place(int row, int chunk)
+{
+    return row * gemm_k * 2 + ((chunk ^ (row & 7)) * 16);
+}
+
+// Row `row` of the weights that a block's column means: with act the second half of the block has
+// the rows of the other matrix. -1: none.
+template <class Shape> SIMT_DEVICE int weight_row(const fp16_linear_args &a, int column)
+{
+    const int width = a.act ? Shape::columns / 2 : Shape::columns;
+    const int y_column = static_cast<int>(blockIdx.x) * width + column % width;
+    return y_column < a.out ? y_column + (column / width) * a.out : -1;
+}
+
+// One stage: rows of x, then rows of weights. What lies outside becomes zero and is not read.
+template <class T, class Shape>
+SIMT_DEVICE void gemm_fetch(const fp16_linear_args &a, int row0, int k0, unsigned char *stage)
+{
+    constexpr int chunks = gemm_k / 8;
+    for (int i = static_cast<int>(threadIdx.x); i < (Shape::rows + Shape::columns) * chunks;
+         i += gemm_threads) {
+        const int row = i / chunks, chunk = i % chunks, k = k0 + chunk * 8;
+        const T *from = static_cast<const T *>(a.weight);
+        int n_bytes = 0;
+        if (row < Shape::rows) {
+            if (row0 + row < a.rows && k < a.in) {
+                from = static_cast<const T *>(a.x) + (row0 + row) * a.x_stride + k;
+                n_bytes = min(8, a.in - k) * 2;
+            }
+        } else {
+            const int64_t w = weight_row<Shape>(a, row - Shape::rows);
+            if (w >= 0 && k < a.padded) {
+                from += w * a.padded + k;
+                n_bytes = 16;
+            }
+        }
+        cp_async16(stage + gemm_place(row, chunk), from, n_bytes);
+    }
+}
+
+template <class T, class Shape>
+SIMT_DEVICE void gemm_multiply(const unsigned char *stage, int warp_row, int warp_column, int lane,
+                               float (*sum)[Shape::n_tiles][4])
+{
+    SIMT_UNROLL
+    for (int k16 = 0; k16 < gemm_k / 16; k16++) {
+        uint32_t x[Shape::m_tiles][4], w[Shape::n_tiles / 2][4];
+        SIMT_UNROLL
+        for (int m = 0; m < Shape::m_tiles; m++)
+            ldmatrix_x4(x[m],
+                        stage + gemm_place(warp_row + m * 16 + lane % 16, k16 * 2 + lane / 16));
+        SIMT_UNROLL
+        for (int n = 0; n < Shape::n_tiles / 2; n++)
+            ldmatrix_x4(w[n], stage + gemm_place(Shape::rows + warp_column + n * 16 +
+                                                     lane / 16 * 8 + lane % 8,
+                                                 k16 * 2 + lane / 8 % 2));
+        SIMT_UNROLL
+        for (int m = 0; m < Shape::m_tiles; m++) {
+            SIMT_UNROLL
+            for (int n = 0; n < Shape::n_tiles; n++)
+                value<T>::mma(sum[m][n], x[m], w[n / 2] + n % 2 * 2);
+        }
+    }
+}
+
+// The fragments become rows of f32 in shared memory, so that stores are whole sectors.
+template <class T, class Shape>
+SIMT_DEVICE void gemm_finish(const fp16_linear_args &a, int row0, int warp_row, int warp_column,
+                             int lane, float (*sum)[Shape::n_tiles][4], float *sums)
+{
+    SIMT_UNROLL
+    for (int m = 0; m < Shape::m_tiles; m++) {
+        SIMT_UNROLL
+        for (int n = 0; n < Shape::n_tiles; n++) {
+            float *to = sums + (warp_row + m * 16 + lane / 4) * Shape::sum_stride + warp_column +
+                        n * 8 + lane % 4 * 2;
+            sts(reinterpret_cast<float2 *>(to), make_float2(sum[m][n][0], sum[m][n][1]));
+            sts(reinterpret_cast<float2 *>(to + 8 * Shape::sum_stride),
+                make_float2(sum[m][n][2], sum[m][n][3]));
+        }
+    }
+    __syncthreads();
+    const int width = a.act ? Shape::columns / 2 : Shape::columns;
+    const int column0 = static_cast<int>(blockIdx.x) * width;
+    for (int i = static_cast<int>(threadIdx.x); i < Shape::rows * width; i += gemm_threads) {
+        const int row = i / width, column = i % width;
+        const float *at = sums + row * Shape::sum_stride + column;
+        if (row0 + row < a.rows && column0 + column < a.out)
+            finish<T>(a, row0 + row, column0 + column, lds(at), a.act ? lds(at + width) : 0.0f);
+    }
+}
+
+// Grid (column blocks, row blocks). Stages - 1 stages of cp.async are in flight while one is
+// multiplied; one barrier a stage.
+// Bytes: out * padded * 2 of weights for every row block, and x for every column block from L2.
+// Operations: 2 * rows * out * in. gemm_few is a memory kernel: 30 KB in flight a block, 40 KB
+// shared, 4 blocks a SM of sm_80; 80 % of HBM expected where out / 64 blocks fill the SMs.
+// gemm_many reads 24 KB for 64 * 128 * 64 multiply-adds, 43 a byte, from L2 at that rate: 72 KB
+// shared, 2 blocks a SM; 50-60 % of the tensor cores expected, and cuBLAS is preferred.
+template <class T, class Shape>
+__global__ void __launch_bounds__(gemm_threads) gemm_kernel(fp16_linear_args a)
+{
+    SHARED_DYN(unsigned char, stages);
+    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+    const int row0 = static_cast<int>(blockIdx.y) * Shape::rows;
+    const int warp_row = warp % Shape::warps_m * Shape::warp_rows;
+    const int warp_column = warp / Shape::warps_m * Shape::warp_columns;
+    const int n_steps = (a.padded + gemm_k - 1) / gemm_k;
+    float sum[Shape::m_tiles][Shape::n_tiles][4] = {};
+    auto fetch = [&](int step) {
+        if (step < n_steps)
+            gemm_fetch<T, Shape>(a, row0, step * gemm_k,
+                                 stages + step % Shape::stages * Shape::stage_bytes);
+        cp_async_commit(); // also when empty, so that the waits count alike
+    };
+    for (int s = 0; s < Shape::stages - 1; s++)
+        fetch(s);
+    for (int step = 0; step < n_steps; step++) {
+        cp_async_wait<Shape::stages - 2>();
+        __syncthreads();
+        fetch(step + Shape::stages - 1);
+        gemm_multiply<T, Shape>(stages + step % Shape::stages * Shape::stage_bytes, warp_row,
+                                warp_column, lane, sum);
+    }
+    cp_async_wait<0>();
+    __syncthreads();
+    gemm_finish<T, Shape>(a, row0, warp_row, warp_column, lane, sum,
+                          reinterpret_cast<float *>(stages));
+}
+
+template <class T, class Shape>
+static void launch_gemm(const fp16_linear_args &a, cudaStream_t stream)
+{
+    const int width = a.act ? Shape::columns / 2 : Shape::columns;
+    const dim3 grid(static_cast<unsigned>((a.out + width - 1) / width),
+                    static_cast<unsigned>((a.rows + Shape::rows - 1) / Shape::rows));
+    LAUNCH((gemm_kernel<T, Shape>), grid, dim3(gemm_threads), Shape::shared_bytes, stream, a);
+}
+
+template <class T> static void launch_rows(const fp16_linear_args &a, cudaStream_t stream)
+{
+    if (a.rows <= gemm_few::rows)
+        launch_gemm<T, gemm_few>(a, stream);
+    else
+        launch_gemm<T, gemm_many>(a, stream);
+}
+
+} // namespace fp16
+
+extern "C" int fp16_gemm(const fp16_linear_args *args, void *stream)
+{
+    if (args->dtype == TN_BF16)
+        fp16::launch_rows<__nv_bfloat16>(*args, static_cast<cudaStream_t>(stream));
+    else
+        fp16::launch_rows<half>(*args, static_cast<cudaStream_t>(stream));
+    return cudaGetLastError();
+}
