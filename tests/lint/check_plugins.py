@@ -16,6 +16,7 @@ SYMBOL = "tn_plugin_v1"
 ALLOWED = re.compile(r"^(libc|libm|libdl|libgomp|libpthread|libgcc_s|ld-linux[\w-]*)\.so(\.\d+)?$")
 
 EMULATOR = ("libtn-simcuda.so",)
+EMULATOR_NAME = re.compile(r"^(cu[A-Z]|cuda[A-Z]|cublas[A-Z]|tn_simt_)\w+$")
 
 
 def exported(path):
@@ -34,6 +35,11 @@ def check_plugin(path, emulator=()):
     return problems
 
 
+def check_emulator(path):
+    return [f"{path}: exports {name}; only names of CUDA and of the emulator are allowed" for name in exported(path)
+            if not EMULATOR_NAME.match(name)]
+
+
 def check(build_dir):
     build_dir = pathlib.Path(build_dir)
     plugins = sorted((build_dir / "lib/tenon/plugins").glob("*.so"))
@@ -41,6 +47,7 @@ def check(build_dir):
     problems = [problem for plugin in plugins for problem in check_plugin(plugin)]
     emulated = sorted((build_dir / "lib/tenon/plugins/sim").glob("*.so"))
     problems += [problem for plugin in emulated for problem in check_plugin(plugin, EMULATOR)]
+    problems += [problem for path in (build_dir / "lib/tenon").glob(EMULATOR[0]) for problem in check_emulator(path)]
     if not plugins:
         problems.append(f"{build_dir}/lib/tenon/plugins: no plugin was built")
     if not program.is_file():

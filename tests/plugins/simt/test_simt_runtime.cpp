@@ -4,6 +4,8 @@
 #include "tests/plugins/simt/kernels.h"
 #include "tests/plugins/simt/rig.h"
 
+#include <cstdlib>
+
 using namespace simt_test;
 
 static const size_t n_bytes = 64 * sizeof(float);
@@ -145,6 +147,13 @@ static void limits_are_those_of_the_pretended_device(void **)
     }
 }
 
+/* ctest runs this program with another build of the library too. */
+static void the_switch_is_the_one_that_the_build_asks_for(void **)
+{
+    const char *expected = std::getenv("SIMT_EXPECTED_SWITCH");
+    assert_string_equal(tn_simt_switch_kind(), expected ? expected : SIMT_SWITCH);
+}
+
 int main()
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +164,7 @@ int main()
         cmocka_unit_test_setup(memory_has_a_quota_and_begins_as_nan, reset),
         cmocka_unit_test_setup(copies_with_the_wrong_kind_or_size_are_refused, reset),
         cmocka_unit_test_setup(limits_are_those_of_the_pretended_device, reset),
+        cmocka_unit_test_setup(the_switch_is_the_one_that_the_build_asks_for, reset),
     };
     return cmocka_run_group_tests_name("simt_runtime", tests, nullptr, nullptr);
 }

@@ -63,6 +63,8 @@ SIMT_API void tn_simt_clear_fault(void);
 SIMT_API size_t tn_simt_counters(simt::counter *out, size_t max_counters);
 SIMT_API void tn_simt_totals(simt::totals *out);
 SIMT_API void tn_simt_reset_counters(void);
+/* How threads are switched: "x86-64", "aarch64", "ucontext". */
+SIMT_API const char *tn_simt_switch_kind(void);
 }
 
 #endif

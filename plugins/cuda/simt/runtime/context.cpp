@@ -24,6 +24,17 @@ namespace simt
 
 static const size_t guard_bytes = 4096;
 
+const char *context_kind()
+{
+#ifdef TN_SIMT_UCONTEXT
+    return "ucontext";
+#elif defined(__x86_64__)
+    return "x86-64";
+#else
+    return "aarch64";
+#endif
+}
+
 size_t stack_bytes_default()
 {
     return SIMT_HAS_ASAN || SIMT_HAS_TSAN ? 256 * 1024 : 64 * 1024;
@@ -64,10 +75,9 @@ void context_prepare(context *c, void (*entry)(), int index)
     c->tsan_fiber = __tsan_create_fiber(0);
 #endif
 #ifdef TN_SIMT_UCONTEXT
-    (void)index;
     getcontext(&c->machine);
     c->machine.uc_stack.ss_sp = c->stack;
-    c->machine.uc_stack.ss_size = c->stack_bytes;
+    c->machine.uc_stack.ss_size = stack_top(c, index) - reinterpret_cast<uintptr_t>(c->stack);
     c->machine.uc_link = nullptr;
     makecontext(&c->machine, entry, 0);
 #else

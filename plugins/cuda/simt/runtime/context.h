@@ -56,6 +56,8 @@ size_t stack_bytes_default();
 /* entry begins with context_entered and ends with a switch that says it is the last. index spreads
  * stacks over cache sets. */
 void context_prepare(context *c, void (*entry)(), int index);
+/* How threads are switched: "x86-64", "aarch64", "ucontext". */
+const char *context_kind();
 /* For the thread that runs the first switch. */
 void context_adopt(context *c);
 void context_entered(context *first);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugins/cuda/simt/runtime/settings.h"
 
+#include "plugins/cuda/simt/runtime/context.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -111,6 +113,11 @@ extern "C" void tn_simt_set_settings(const settings *s)
 extern "C" const char *tn_simt_fault(void)
 {
     return fault_text;
+}
+
+extern "C" const char *tn_simt_switch_kind(void)
+{
+    return context_kind();
 }
 
 extern "C" void tn_simt_clear_fault(void)

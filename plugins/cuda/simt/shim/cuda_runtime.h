@@ -6,10 +6,12 @@
 #ifndef TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_RUNTIME_H
 #define TN_PLUGINS_CUDA_SIMT_SHIM_CUDA_RUNTIME_H
 
-#include "plugins/cuda/simt/emu/core.h"
+#ifndef __CUDA_RUNTIME_H__ /* the real header's guard: after it only the calls are declared */
 
-#define CUDART_VERSION 13000
-#define CUDART_CB
+#    include "plugins/cuda/simt/emu/core.h"
+
+#    define CUDART_VERSION 13000
+#    define CUDART_CB
 
 enum cudaError {
     cudaSuccess = 0,
@@ -65,6 +67,15 @@ enum cudaDeviceAttr {
     cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
 };
 
+/* library_types.h */
+typedef enum cudaDataType_t {
+    CUDA_R_32F = 0,
+    CUDA_R_16F = 2,
+    CUDA_R_8I = 3,
+    CUDA_R_32I = 10,
+    CUDA_R_16BF = 14
+} cudaDataType;
+
 struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerMultiprocessor, sharedMemPerBlockOptin;
@@ -78,11 +89,16 @@ typedef struct CUgraph_st *cudaGraph_t;
 typedef struct CUgraphExec_st *cudaGraphExec_t;
 typedef void(CUDART_CB *cudaHostFn_t)(void *userData);
 
-#define cudaStreamDefault      0x00
-#define cudaStreamNonBlocking  0x01
-#define cudaEventDefault       0x00
-#define cudaEventDisableTiming 0x02
-#define cudaHostAllocDefault   0x00
+#    define cudaStreamDefault      0x00
+#    define cudaStreamNonBlocking  0x01
+#    define cudaEventDefault       0x00
+#    define cudaEventDisableTiming 0x02
+#    define cudaHostAllocDefault   0x00
+
+#endif
+#ifndef SIMT_API
+#    define SIMT_API
+#endif
 
 extern "C" {
 SIMT_API cudaError_t cudaGetDeviceCount(int *count);
