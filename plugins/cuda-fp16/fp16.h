@@ -8,6 +8,7 @@
 #define TN_PLUGINS_CUDA_FP16_FP16_H
 
 #include "plugins/common/plugin_util.h"
+#include "plugins/cuda-fp16/cublas.h"
 #include "plugins/cuda-fp16/launch.h"
 
 #include <tenon/plugin.h>
@@ -22,6 +23,7 @@ enum {
 typedef struct fp16_plugin {
     const tn_host *host;
     fp16_device device;
+    fp16_cublas *cublas; /* NULL: the own GEMM computes */
 } fp16_plugin;
 
 extern const tn_kernel fp16_embed_kernel, fp16_rmsnorm_kernel, fp16_linear_kernel, fp16_add_kernel,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linear, linear_add, linear_glu: one body. Up to 4 rows go to the GEMV, more to the GEMM.
+ * linear, linear_add, linear_glu: one body. Up to 4 rows go to the GEMV; more than 32 to cuBLAS,
+ * where it is there and there is no bias; the others to the own GEMM.
  *
  * Blob: rows of part 0, of part 1, ... (weights.h), which are the rows of one matrix; then f32
  * biases of all columns, zeros for parts without, if any part has one.
@@ -9,7 +10,7 @@
 
 #include <string.h>
 
-enum { MAX_PARTS = 8 };
+enum { MAX_PARTS = 8, OWN_GEMM_ROWS = 32 };
 
 typedef struct linear_blob {
     fp16_weights w;
@@ -68,6 +69,12 @@ static tn_status describe(const tn_node *node, linear_blob *blob, tn_error *err)
     return TN_OK;
 }
 
+/* Elements from row to row of gates and ups in the workspace; rows are multiples of 16 bytes. */
+static uint64_t glu_stride(const linear_blob *blob)
+{
+    return ((uint64_t)blob->rows + 7) / 8 * 8;
+}
+
 static tn_status supports(void *self, const tn_node *node, tn_error *why)
 {
     linear_blob blob;
@@ -87,15 +94,32 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
     return fp16_check_act(linear->act, why);
 }
 
+static int64_t max_rows(const tn_node *node)
+{
+    return node->max_tokens > node->max_rows ? node->max_tokens : node->max_rows;
+}
+
+/* cuBLAS's own, and gates and ups side by side. */
+static int add_workspace(const fp16_plugin *plugin, const tn_node *node, const linear_blob *blob,
+                         uint64_t *bytes)
+{
+    *bytes = fp16_cublas_workspace(plugin->cublas);
+    return !blob->is_glu ||
+           tn_plugin_add_product(bytes, (uint64_t)max_rows(node), 2 * glu_stride(blob));
+}
+
 static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *err)
 {
+    const fp16_plugin *plugin = self;
     linear_blob blob;
-    (void)self;
     TN_PLUGIN_TRY(describe(node, &blob, err));
     *out = (tn_plan){ .size = sizeof *out,
                       .pack_rows = 1,
                       .weight_bytes = blob.bytes,
                       .layout = fp16_weights_layout(blob.w.dtype, blob.has_bias) };
+    if (plugin->cublas && !blob.has_bias && max_rows(node) > OWN_GEMM_ROWS &&
+        !add_workspace(plugin, node, &blob, &out->workspace_bytes))
+        return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);
     return TN_OK;
 }
 
@@ -134,10 +158,45 @@ static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t r
     return TN_OK;
 }
 
+/* linear_glu by cuBLAS: both products in the workspace, then the gate. */
+static tn_status run_glu(fp16_plugin *plugin, const tn_node *node, const fp16_linear_args *args,
+                         const linear_blob *blob, const tn_launch *launch, tn_error *err)
+{
+    fp16_linear_args both = *args;
+    both.act = 0;
+    both.out_scale = 1.0f;
+    both.out = 2 * args->out;
+    both.y = fp16_pointer(launch->workspace + fp16_cublas_workspace(plugin->cublas));
+    both.y_stride = (int64_t)glu_stride(blob);
+    TN_PLUGIN_TRY(fp16_cublas_gemm(plugin->cublas, &both, fp16_pointer(launch->workspace),
+                                   launch->stream, err));
+    const fp16_rows_args glu = { .a = both.y,
+                                 .b = (const uint16_t *)both.y + args->out,
+                                 .out = args->y,
+                                 .a_stride = both.y_stride,
+                                 .b_stride = both.y_stride,
+                                 .out_stride = args->y_stride,
+                                 .rows = args->rows,
+                                 .dim = args->out,
+                                 .dtype = args->dtype,
+                                 .act = args->act,
+                                 .scale = args->out_scale };
+    return fp16_launched(node, fp16_glu(&glu, launch->stream), err);
+}
+
+static tn_status run_library(fp16_plugin *plugin, const tn_node *node, const fp16_linear_args *args,
+                             const linear_blob *blob, const tn_launch *launch, tn_error *err)
+{
+    if (args->act)
+        return run_glu(plugin, node, args, blob, launch, err);
+    return fp16_cublas_gemm(plugin->cublas, args, fp16_pointer(launch->workspace), launch->stream,
+                            err);
+}
+
 static tn_status run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
     const tn_linear *linear = node->param;
-    const fp16_plugin *plugin = self;
+    fp16_plugin *plugin = self;
     linear_blob blob;
     TN_PLUGIN_TRY(describe(node, &blob, err));
     fp16_linear_args args = { .x = fp16_pointer(launch->in[0].addr),
@@ -159,6 +218,8 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
         args.residual = fp16_pointer(launch->in[1].addr);
         args.residual_stride = launch->in[1].stride[0];
     }
+    if (args.rows > OWN_GEMM_ROWS && fp16_cublas_takes(plugin->cublas, &args))
+        return run_library(plugin, node, &args, &blob, launch, err);
     int error = args.rows <= FP16_GEMV_ROWS ? fp16_gemv(&args, plugin->device.n_sms, launch->stream)
                                             : fp16_gemm(&args, launch->stream);
     return fp16_launched(node, error, err);
