@@ -46,7 +46,8 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
     (void)self;
     *out = (tn_plan){ .size = sizeof *out };
     uint64_t rows = (uint64_t)node->max_seqs * (uint64_t)a->heads;
-    uint64_t row_bytes = (uint64_t)max_splits(node) * ((uint64_t)a->head_dim + 4) * sizeof(float);
+    uint64_t row_bytes =
+        (uint64_t)max_splits(node) * ((uint64_t)a->head_dim + FP16_PARTIAL_EXTRA) * sizeof(float);
     if (!tn_plugin_add_product(&out->workspace_bytes, rows, row_bytes))
         return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);
     out->zeroed_bytes = (uint64_t)node->max_seqs * (uint64_t)a->kv_heads *

@@ -98,7 +98,7 @@ typedef struct fp16_rope_args {
 int fp16_rope(const fp16_rope_args *args, void *stream);
 
 /* ---- attention_decode.cu, attention_prefill.cu ---- */
-enum { FP16_MAX_HEAD_DIM = 256 };
+enum { FP16_MAX_HEAD_DIM = 256, FP16_PARTIAL_EXTRA = 8 }; /* so that rows are whole sectors */
 typedef struct fp16_attention_args {
     const void *q;
     void *out;
@@ -113,7 +113,7 @@ typedef struct fp16_attention_args {
     float scale, softcap;
     /* decode only: a split covers split_tokens positions from a multiple of it */
     int32_t split_tokens, max_splits;
-    float *partial; /* [n_seqs][heads][max_splits][head_dim + 4]: sum, then largest and total */
+    float *partial; /* [n_seqs][heads][max_splits][head_dim + 8]: sum, then largest and total */
     uint32_t *done; /* [n_seqs][kv_heads][row tiles], zero, left zero */
 } fp16_attention_args;
 /** Row tiles of 16 query heads that a kv head has. */

@@ -33,6 +33,22 @@ template <int HeadDim> constexpr int shared_row_bytes()
     return (HeadDim + 8) * 2;
 }
 
+/* Row and column (of halves) of the i-th 16-byte chunk of rows, as neighbouring lanes take them. At
+ * 96, whose rows are 13 chunks apart, 8 lanes take 4 chunks of rows r and r + 4: so they meet every
+ * bank once too. */
+struct chunk_place {
+    int row, column;
+};
+template <int HeadDim> SIMT_DEVICE chunk_place chunk_at(int i)
+{
+    constexpr int chunks = HeadDim / 8;
+    if (chunks % 8 == 0)
+        return { i / chunks, i % chunks * 8 };
+    static_assert(chunks % 8 == 0 || chunks == 12, "64, 96, 128, 256");
+    const int group = i % 96 / 8;
+    return { i / 96 * 8 + group / 3 + i % 8 / 4 * 4, (group % 3 * 4 + i % 4) * 8 };
+}
+
 /* One sequence and kv head, as a block sees it. */
 struct attention_place {
     const int32_t *table;
@@ -64,21 +80,20 @@ template <int HeadDim, int Tokens>
 SIMT_DEVICE void fetch_kv(const fp16_attention_args &a, const attention_place &at, int first,
                           int end, half *keys, half *values)
 {
-    constexpr int chunks = HeadDim / 8;
-    const int head_chunks = a.head_dim / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < Tokens * chunks; i += attention_threads) {
-        const int row = i / chunks, chunk = i % chunks, position = first + row;
+    for (int i = static_cast<int>(threadIdx.x); i < Tokens * HeadDim / 8; i += attention_threads) {
+        const chunk_place to = chunk_at<HeadDim>(i);
+        const int position = first + to.row;
         const uint8_t *k = a.kv;
         int n_bytes = 0;
-        if (position < end && chunk < head_chunks) {
+        if (position < end && to.column < a.head_dim) {
             const uint64_t block = static_cast<uint64_t>(ldg(&at.table[position / a.block_tokens]));
             k = at.head + block * a.kv_block_bytes +
-                (position % a.block_tokens * a.head_dim + chunk * 8) * 2;
+                (position % a.block_tokens * a.head_dim + to.column) * 2;
             n_bytes = 16;
         }
         const uint8_t *v = k + (n_bytes ? a.block_tokens * a.head_dim * 2 : 0);
-        cp_async16(shared_row<HeadDim>(keys, row) + chunk * 8, k, n_bytes);
-        cp_async16(shared_row<HeadDim>(values, row) + chunk * 8, v, n_bytes);
+        cp_async16(shared_row<HeadDim>(keys, to.row) + to.column, k, n_bytes);
+        cp_async16(shared_row<HeadDim>(values, to.row) + to.column, v, n_bytes);
     }
 }
 
@@ -88,19 +103,19 @@ template <class T, int HeadDim>
 SIMT_DEVICE void load_queries(const fp16_attention_args &a, const attention_place &at, int kv_head,
                               int row0, int n_rows, half *queries)
 {
-    constexpr int chunks = HeadDim / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < n_rows * chunks; i += attention_threads) {
-        const int row = row0 + i / chunks, column = i % chunks * 8;
+    for (int i = static_cast<int>(threadIdx.x); i < n_rows * HeadDim / 8; i += attention_threads) {
+        const chunk_place to = chunk_at<HeadDim>(i);
+        const int row = row0 + to.row;
         uint4 words = make_uint4(0, 0, 0, 0);
-        if (row < at.q_len * at.group && column < a.head_dim) {
+        if (row < at.q_len * at.group && to.column < a.head_dim) {
             float q[8];
             widen8<T>(ldg128(static_cast<const T *>(a.q) +
                              (at.q_first + row / at.group) * a.q_stride +
-                             (kv_head * at.group + row % at.group) * a.head_dim + column),
+                             (kv_head * at.group + row % at.group) * a.head_dim + to.column),
                       q);
             words = narrow8<half>(q);
         }
-        sts128(shared_row<HeadDim>(queries, i / chunks) + column, words);
+        sts128(shared_row<HeadDim>(queries, to.row) + to.column, words);
     }
 }
 

@@ -23,7 +23,7 @@ template <int HeadDim> struct decode_shape {
 SIMT_DEVICE float *partial_row(const fp16_attention_args &a, int sequence, int head, int split)
 {
     const int64_t row = (static_cast<int64_t>(sequence) * a.heads + head) * a.max_splits + split;
-    return a.partial + row * (a.head_dim + 4);
+    return a.partial + row * (a.head_dim + FP16_PARTIAL_EXTRA);
 }
 
 // Joins the four warps' softmaxes of one row and column. sums: [warp][row][sum_stride], state:
@@ -88,7 +88,7 @@ SIMT_DEVICE void leave_rows(softmax_rows<HeadDim> *s, float *sums, float2 *state
 // split_tokens positions from a multiple of it, whatever the batch; blocks without positions leave
 // at once, so the grid may be that of a bucket. Each warp takes 16 of a tile's 64 positions. The
 // block that is last joins the splits; nobody waits.
-// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * (D + 4) * 8 of partial
+// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * (D + 8) * 8 of partial
 // results, 1.6 % at D 128, 4 heads a kv head and 256 positions a split. Operations: 64 * D a
 // position, of which 4 * D * (query heads a kv head) are of use: 16 a byte, a tenth of what sm_80's
 // tensor cores do at HBM speed. In flight: a stage of 33 KB a block at D 128, 2 blocks a SM. 75-85

@@ -25,7 +25,7 @@ SIMT_DEVICE void store_rows(const fp16_attention_args &a, const attention_place 
                             int row0, softmax_rows<HeadDim> *s, T *rows)
 {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    constexpr int stride = HeadDim + 8, chunks = HeadDim / 8;
+    constexpr int stride = HeadDim + 8;
     SIMT_UNROLL
     for (int h = 0; h < 2; h++) {
         const float total = quad_sum(s->total[h]);
@@ -37,12 +37,13 @@ SIMT_DEVICE void store_rows(const fp16_attention_args &a, const attention_place 
                 value<T>::narrow2(s->sum[n][2 * h] * inverse, s->sum[n][2 * h + 1] * inverse));
     }
     __syncwarp();
-    for (int i = lane; i < 16 * chunks; i += 32) {
-        const int r = row0 + i / chunks, column = i % chunks * 8;
-        if (r < at.q_len * at.group && column < a.head_dim)
+    for (int i = lane; i < 16 * HeadDim / 8; i += 32) {
+        const chunk_place from = chunk_at<HeadDim>(i);
+        const int r = row0 + from.row;
+        if (r < at.q_len * at.group && from.column < a.head_dim)
             stg128(static_cast<T *>(a.out) + (at.q_first + r / at.group) * a.out_stride +
-                       (kv_head * at.group + r % at.group) * a.head_dim + column,
-                   lds128(rows + i / chunks * stride + column));
+                       (kv_head * at.group + r % at.group) * a.head_dim + from.column,
+                   lds128(rows + from.row * stride + from.column));
     }
 }
 

@@ -100,9 +100,15 @@ __global__ void __launch_bounds__(rows_threads) glu_kernel(fp16_rows_args args, 
 __global__ void __launch_bounds__(rows_threads) gather_rows_kernel(fp16_rows_args args)
 {
     const int64_t row = blockIdx.x;
+    const int column = static_cast<int>(blockIdx.y * rows_threads + threadIdx.x) * 4;
     const float *a = static_cast<const float *>(args.a) + ldg(&args.index[row]) * args.a_stride;
-    map_columns(args, a, a, static_cast<float *>(args.out) + row * args.out_stride, true,
-                [](float x, float) { return x; });
+    float *out = static_cast<float *>(args.out) + row * args.out_stride;
+    if (column + 4 <= args.dim)
+        stg(reinterpret_cast<float4 *>(out + column),
+            ldg(reinterpret_cast<const float4 *>(a + column)));
+    else
+        for (int i = column; i < args.dim; i++)
+            stg(&out[i], ldg(&a[i]));
 }
 
 static dim3 rows_grid(const fp16_rows_args &args)
