@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { MIN_SPLIT = 256, SPLIT_UNIT = 64, MAX_SPLITS = 64, MAX_GRID = 65535 };
+enum { MIN_SPLIT = 256, SPLIT_UNIT = 64, MAX_GRID = 65535, ALIGN = 256 };
 
 static tn_status supports(void *self, const tn_node *node, tn_error *why)
 {
@@ -30,7 +30,7 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
 /* Positions a split: 256, or more where that would be above 64 splits. */
 static int32_t split_tokens(const tn_node *node)
 {
-    int64_t least = ((int64_t)node->max_ctx + MAX_SPLITS - 1) / MAX_SPLITS;
+    int64_t least = ((int64_t)node->max_ctx + FP16_MAX_SPLITS - 1) / FP16_MAX_SPLITS;
     least = (least + SPLIT_UNIT - 1) / SPLIT_UNIT * SPLIT_UNIT;
     return least > MIN_SPLIT ? (int32_t)least : MIN_SPLIT;
 }
@@ -40,18 +40,31 @@ static int32_t max_splits(const tn_node *node)
     return (int32_t)(((int64_t)node->max_ctx + split_tokens(node) - 1) / split_tokens(node));
 }
 
+/* Row tiles of all sequences. */
+static uint64_t n_tiles(const tn_node *node)
+{
+    const tn_attention *a = node->param;
+    return (uint64_t)node->max_seqs * (uint64_t)a->kv_heads *
+           (uint64_t)fp16_decode_tiles(a->heads, a->kv_heads);
+}
+
+static uint64_t state_bytes(const tn_node *node)
+{
+    uint64_t bytes =
+        n_tiles(node) * (uint64_t)max_splits(node) * FP16_DECODE_ROWS * 2 * sizeof(float);
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Workspace: the splits' states, then their sums. */
 static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *err)
 {
     const tn_attention *a = node->param;
     (void)self;
-    *out = (tn_plan){ .size = sizeof *out };
-    uint64_t rows = (uint64_t)node->max_seqs * (uint64_t)a->heads;
-    uint64_t row_bytes =
-        (uint64_t)max_splits(node) * ((uint64_t)a->head_dim + FP16_PARTIAL_EXTRA) * sizeof(float);
-    if (!tn_plugin_add_product(&out->workspace_bytes, rows, row_bytes))
+    *out = (tn_plan){ .size = sizeof *out, .workspace_bytes = state_bytes(node) };
+    if (!tn_plugin_add_product(&out->workspace_bytes, (uint64_t)node->max_seqs * (uint64_t)a->heads,
+                               (uint64_t)max_splits(node) * (uint64_t)a->head_dim * sizeof(float)))
         return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);
-    out->zeroed_bytes = (uint64_t)node->max_seqs * (uint64_t)a->kv_heads *
-                        (uint64_t)fp16_decode_tiles(a->heads, a->kv_heads) * sizeof(uint32_t);
+    out->zeroed_bytes = n_tiles(node) * sizeof(uint32_t);
     return TN_OK;
 }
 
@@ -94,7 +107,8 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
         .softcap = a->softcap,
         .split_tokens = split_tokens(node),
         .max_splits = max_splits(node),
-        .partial = fp16_pointer(launch->workspace),
+        .states = fp16_pointer(launch->workspace),
+        .sums = fp16_pointer(launch->workspace + state_bytes(node)),
         .done = fp16_pointer(launch->zeroed),
     };
     args.n_seqs = b->n_decode;

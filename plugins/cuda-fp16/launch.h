@@ -77,7 +77,7 @@ typedef struct fp16_linear_args {
     float out_scale;
 } fp16_linear_args;
 int fp16_gemv(const fp16_linear_args *args, int n_sms, void *stream);
-int fp16_gemm(const fp16_linear_args *args, void *stream);
+int fp16_gemm(const fp16_linear_args *args, int n_sms, void *stream);
 
 /* ---- rope.cu ---- */
 /* What is done with each head of q, k and v; a pointer that is NULL leaves its part out. */
@@ -98,7 +98,7 @@ typedef struct fp16_rope_args {
 int fp16_rope(const fp16_rope_args *args, void *stream);
 
 /* ---- attention_decode.cu, attention_prefill.cu ---- */
-enum { FP16_MAX_HEAD_DIM = 256, FP16_PARTIAL_EXTRA = 8 }; /* so that rows are whole sectors */
+enum { FP16_MAX_HEAD_DIM = 256, FP16_MAX_SPLITS = 64, FP16_DECODE_ROWS = 16 };
 typedef struct fp16_attention_args {
     const void *q;
     void *out;
@@ -106,20 +106,22 @@ typedef struct fp16_attention_args {
     const uint8_t *kv;
     uint64_t kv_block_bytes;
     const int32_t *table, *q_start, *kv_len;
-    int32_t table_stride, block_tokens;
-    int32_t first_seq, n_seqs; /* sequences [first_seq, first_seq + n_seqs) */
-    int32_t max_q, max_kv;     /* longest of them */
+    int32_t table_stride, block_tokens; /* block_tokens: a power of two */
+    int32_t first_seq, n_seqs;          /* sequences [first_seq, first_seq + n_seqs) */
+    int32_t max_q, max_kv;              /* longest of them */
     int32_t heads, kv_heads, head_dim, dtype, window, logn_length;
     float scale, softcap;
-    /* decode only: a split covers split_tokens positions from a multiple of it */
+    /* decode only: a split covers split_tokens positions from a multiple of it; a block has a
+     * split, a kv head and FP16_DECODE_ROWS of its query heads */
     int32_t split_tokens, max_splits;
-    float *partial; /* [n_seqs][heads][max_splits][head_dim + 8]: sum, then largest and total */
+    float *sums;    /* [n_seqs][heads][max_splits][head_dim] */
+    float *states;  /* [n_seqs][kv heads][row tiles][max_splits][FP16_DECODE_ROWS][2] */
     uint32_t *done; /* [n_seqs][kv_heads][row tiles], zero, left zero */
 } fp16_attention_args;
-/** Row tiles of 16 query heads that a kv head has. */
+/** Row tiles that the query heads of a kv head make. */
 static inline int32_t fp16_decode_tiles(int32_t heads, int32_t kv_heads)
 {
-    return (heads / kv_heads + 15) / 16;
+    return (heads / kv_heads + FP16_DECODE_ROWS - 1) / FP16_DECODE_ROWS;
 }
 int fp16_attention_decode(const fp16_attention_args *args, void *stream);
 int fp16_attention_prefill(const fp16_attention_args *args, void *stream);

@@ -220,8 +220,9 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
     }
     if (args.rows > OWN_GEMM_ROWS && fp16_cublas_takes(plugin->cublas, &args))
         return run_library(plugin, node, &args, &blob, launch, err);
-    int error = args.rows <= FP16_GEMV_ROWS ? fp16_gemv(&args, plugin->device.n_sms, launch->stream)
-                                            : fp16_gemm(&args, launch->stream);
+    int error = args.rows <= FP16_GEMV_ROWS
+                    ? fp16_gemv(&args, plugin->device.n_sms, launch->stream)
+                    : fp16_gemm(&args, plugin->device.n_sms, launch->stream);
     return fp16_launched(node, error, err);
 }
 

@@ -54,6 +54,7 @@ struct attention_place {
     const int32_t *table;
     const uint8_t *head;               /* the kv head's record of block 0 */
     int kv_len, q_len, q_first, group; /* group: query heads a kv head */
+    int block_log2;                    /* of the tokens of a block */
 };
 
 SIMT_DEVICE attention_place place_of(const fp16_attention_args &a, int sequence, int kv_head)
@@ -65,6 +66,7 @@ SIMT_DEVICE attention_place place_of(const fp16_attention_args &a, int sequence,
     at.q_first = ldg(&a.q_start[sequence]);
     at.q_len = ldg(&a.q_start[sequence + 1]) - at.q_first;
     at.group = a.heads / a.kv_heads;
+    at.block_log2 = __ffs(a.block_tokens) - 1;
     return at;
 }
 
@@ -86,9 +88,9 @@ SIMT_DEVICE void fetch_kv(const fp16_attention_args &a, const attention_place &a
         const uint8_t *k = a.kv;
         int n_bytes = 0;
         if (position < end && to.column < a.head_dim) {
-            const uint64_t block = static_cast<uint64_t>(ldg(&at.table[position / a.block_tokens]));
+            const uint64_t block = static_cast<uint64_t>(ldg(&at.table[position >> at.block_log2]));
             k = at.head + block * a.kv_block_bytes +
-                (position % a.block_tokens * a.head_dim + to.column) * 2;
+                ((position & (a.block_tokens - 1)) * a.head_dim + to.column) * 2;
             n_bytes = 16;
         }
         const uint8_t *v = k + (n_bytes ? a.block_tokens * a.head_dim * 2 : 0);
@@ -191,10 +193,11 @@ SIMT_DEVICE float quad_sum(float x)
     return x + __shfl_xor_sync(0xffffffffu, x, 2);
 }
 
-/* Scores of positions first, first + 1, ... become weights: scale, soft cap, mask, then powers of
- * two relative to the largest so far; what was summed before is scaled to match. */
-template <int HeadDim, int Tokens>
-SIMT_DEVICE void softmax_step(const fp16_attention_args &a, int first, float (*score)[4],
+/* Scores of positions first, first + 1, ... become weights: scale, soft cap, mask (unless all rows
+ * of the warp see all positions), then powers of two relative to the largest so far; what was
+ * summed before is scaled to match. */
+template <int HeadDim, int Tokens, bool Masked>
+SIMT_DEVICE void softmax_tile(const fp16_attention_args &a, int first, float (*score)[4],
                               softmax_rows<HeadDim> *s)
 {
     const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -209,7 +212,8 @@ SIMT_DEVICE void softmax_step(const fp16_attention_args &a, int first, float (*s
                 float x = score[n][i] * s->scale[h];
                 if (a.softcap > 0.0f)
                     x = a.softcap * tanhf(x / a.softcap);
-                x = position >= s->first[h] && position <= s->last[h] ? x * log2_e : -INFINITY;
+                const bool is_seen = !Masked || (position >= s->first[h] && position <= s->last[h]);
+                x = is_seen ? x * log2_e : -INFINITY;
                 score[n][i] = x;
                 largest = fmaxf(largest, x);
             }
@@ -235,6 +239,18 @@ SIMT_DEVICE void softmax_step(const fp16_attention_args &a, int first, float (*s
             s->sum[n][2 * h + 1] *= shrink;
         }
     }
+}
+
+template <int HeadDim, int Tokens>
+SIMT_DEVICE void softmax_step(const fp16_attention_args &a, int first, float (*score)[4],
+                              softmax_rows<HeadDim> *s)
+{
+    const bool sees_all =
+        first >= max(s->first[0], s->first[1]) && first + Tokens - 1 <= min(s->last[0], s->last[1]);
+    if (__all_sync(0xffffffffu, sees_all))
+        softmax_tile<HeadDim, Tokens, false>(a, first, score, s);
+    else
+        softmax_tile<HeadDim, Tokens, true>(a, first, score, s);
 }
 
 /* sum += weights V: the weights' result fragments are the first operand as they lie, rounded to

@@ -6,7 +6,7 @@
 namespace fp16
 {
 
-constexpr int decode_rows = 16; // query heads of a block; those that are not there are zero
+constexpr int decode_rows = FP16_DECODE_ROWS; // those that are not there are zero
 constexpr int decode_warp_tokens = 16, decode_tokens = decode_warp_tokens * attention_warps;
 
 template <int HeadDim> struct decode_shape {
@@ -17,20 +17,28 @@ template <int HeadDim> struct decode_shape {
     static_assert(attention_warps * decode_rows * sum_stride * 4 <=
                       stages * stage_rows * shared_row_bytes<HeadDim>(),
                   "the warps' sums fit over the stages");
+    static_assert(FP16_MAX_SPLITS * decode_rows * 8 <= stage_rows * shared_row_bytes<HeadDim>(),
+                  "the splits' states fit over the stages");
 };
 
-// A partial result: head_dim sums, the largest score (in log2) and the total weight.
-SIMT_DEVICE float *partial_row(const fp16_attention_args &a, int sequence, int head, int split)
+// What a split leaves: head_dim sums of each head, and the largest score (in log2) and the total
+// weight of each row of the block.
+SIMT_DEVICE float *split_sums(const fp16_attention_args &a, int head, int split)
 {
-    const int64_t row = (static_cast<int64_t>(sequence) * a.heads + head) * a.max_splits + split;
-    return a.partial + row * (a.head_dim + FP16_PARTIAL_EXTRA);
+    const int64_t row = static_cast<int64_t>(blockIdx.z) * a.heads + head;
+    return a.sums + (row * a.max_splits + split) * a.head_dim;
+}
+SIMT_DEVICE float2 *split_states(const fp16_attention_args &a, int split)
+{
+    const int64_t place = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
+    return reinterpret_cast<float2 *>(a.states) + (place * a.max_splits + split) * decode_rows;
 }
 
-// Joins the four warps' softmaxes of one row and column. sums: [warp][row][sum_stride], state:
-// [warp][row].
+// Joins the four warps' softmaxes of one row and column; *out is the row's state.
+// sums: [warp][row][sum_stride], state: [warp][row].
 template <int HeadDim>
 SIMT_DEVICE float join_warps(const float *sums, const float2 *state, int row, int column,
-                             float *out_largest, float *out_total)
+                             float2 *out)
 {
     float largest = -INFINITY, total = 0.0f, sum = 0.0f;
     SIMT_UNROLL
@@ -44,25 +52,43 @@ SIMT_DEVICE float join_warps(const float *sums, const float2 *state, int row, in
         sum += weight *
                lds(&sums[(w * decode_rows + row) * decode_shape<HeadDim>::sum_stride + column]);
     }
-    *out_largest = largest;
-    *out_total = total;
+    *out = make_float2(largest, total);
     return sum;
 }
 
-// Splits of one head in ascending order, so the result is the same each time.
-SIMT_DEVICE float join_splits(const fp16_attention_args &a, int sequence, int head, int column,
-                              int first, int n)
+// The splits [first, first + n) of a block's rows, in ascending order, so that the result is the
+// same each time: first each split's share of a row, in shares [n][decode_rows], then the sums.
+template <class T>
+SIMT_DEVICE void join_splits(const fp16_attention_args &a, int head0, int n_rows, int first, int n,
+                             float2 *shares, T *out)
 {
-    float largest = -INFINITY, total = 0.0f, sum = 0.0f;
-    for (int i = first; i < first + n; i++)
-        largest = fmaxf(largest, ldg(&partial_row(a, sequence, head, i)[a.head_dim]));
-    for (int i = first; i < first + n; i++) {
-        const float *row = partial_row(a, sequence, head, i);
-        const float weight = exp2f(ldg(&row[a.head_dim]) - largest);
-        total += weight * ldg(&row[a.head_dim + 1]);
-        sum += weight * ldg(&row[column]);
+    const int thread = static_cast<int>(threadIdx.x);
+    for (int i = thread; i < n * decode_rows; i += attention_threads)
+        if (i % decode_rows < n_rows)
+            sts(&shares[i], ldg(&split_states(a, first)[i]));
+    __syncthreads();
+    if (thread < n_rows) {
+        float largest = -INFINITY, total = 0.0f;
+        for (int k = 0; k < n; k++)
+            largest = fmaxf(largest, lds(&shares[k * decode_rows + thread]).x);
+        for (int k = 0; k < n; k++) {
+            const float2 state = lds(&shares[k * decode_rows + thread]);
+            total += exp2f(state.x - largest) * state.y;
+        }
+        for (int k = 0; k < n; k++) {
+            float2 *share = &shares[k * decode_rows + thread];
+            sts(share, make_float2(exp2f(lds(share).x - largest) / total, 0.0f));
+        }
     }
-    return sum / total;
+    __syncthreads();
+    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
+        const int row = i / a.head_dim, column = i % a.head_dim;
+        float sum = 0.0f;
+        for (int k = 0; k < n; k++)
+            sum += lds(&shares[k * decode_rows + row]).x *
+                   ldg(&split_sums(a, head0 + row, first + k)[column]);
+        stg(&out[i], value<T>::narrow(sum));
+    }
 }
 
 // The warps' state and sums into shared memory.
@@ -88,7 +114,7 @@ SIMT_DEVICE void leave_rows(softmax_rows<HeadDim> *s, float *sums, float2 *state
 // split_tokens positions from a multiple of it, whatever the batch; blocks without positions leave
 // at once, so the grid may be that of a bucket. Each warp takes 16 of a tile's 64 positions. The
 // block that is last joins the splits; nobody waits.
-// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * (D + 8) * 8 of partial
+// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * D * 8 of partial
 // results, 1.6 % at D 128, 4 heads a kv head and 256 positions a split. Operations: 64 * D a
 // position, of which 4 * D * (query heads a kv head) are of use: 16 a byte, a tenth of what sm_80's
 // tensor cores do at HBM speed. In flight: a stage of 33 KB a block at D 128, 2 blocks a SM. 75-85
@@ -160,27 +186,25 @@ __global__ void __launch_bounds__(attention_threads) decode_kernel(fp16_attentio
     leave_rows<HeadDim>(&s, sums, state);
     __syncthreads();
 
-    const bool is_only = first_split == last_split;
+    const int n_splits = last_split - first_split + 1;
     for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
-        const int row = i / a.head_dim, column = i % a.head_dim;
-        float largest, total;
-        const float sum = join_warps<HeadDim>(sums, state, row, column, &largest, &total);
-        if (is_only) {
-            stg(&out[i], value<T>::narrow(sum / total));
-            continue;
-        }
-        float *partial = partial_row(a, index, head0 + row, split);
-        stg(&partial[column], sum);
-        if (column == 0)
-            stg(reinterpret_cast<float2 *>(&partial[a.head_dim]), make_float2(largest, total));
+        float2 all;
+        const float sum = join_warps<HeadDim>(sums, state, i / a.head_dim, i % a.head_dim, &all);
+        if (n_splits == 1)
+            stg(&out[i], value<T>::narrow(sum / all.y));
+        else
+            stg(&split_sums(a, head0 + i / a.head_dim, split)[i % a.head_dim], sum);
     }
-    if (is_only ||
-        !block_is_last(&a.done[index * static_cast<int>(gridDim.y) + static_cast<int>(blockIdx.y)],
-                       static_cast<unsigned>(last_split - first_split + 1)))
+    if (n_splits == 1)
         return;
-    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads)
-        stg(&out[i], value<T>::narrow(join_splits(a, index, head0 + i / a.head_dim, i % a.head_dim,
-                                                  first_split, last_split - first_split + 1)));
+    if (thread < n_rows) {
+        float2 all;
+        join_warps<HeadDim>(sums, state, thread, 0, &all);
+        stg(&split_states(a, split)[thread], all);
+    }
+    if (block_is_last(&a.done[blockIdx.z * gridDim.y + blockIdx.y],
+                      static_cast<unsigned>(n_splits)))
+        join_splits(a, head0, n_rows, first_split, n_splits, reinterpret_cast<float2 *>(rows), out);
 }
 
 template <class T, int HeadDim>

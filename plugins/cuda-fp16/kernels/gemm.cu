@@ -22,8 +22,12 @@ template <int Rows, int Columns, int WarpsM, int Stages> struct gemm_shape {
         Stages * stage_bytes > sum_bytes ? Stages *stage_bytes : sum_bytes;
     static_assert(m_tiles >= 1 && n_tiles >= 2 && n_tiles % 2 == 0, "whole fragments");
 };
-using gemm_few = gemm_shape<16, 64, 1, 4>;   // 5 to 16 rows: as many bytes in flight as a GEMV
-using gemm_many = gemm_shape<64, 128, 2, 3>; // more
+// Few rows: as many bytes in flight as a GEMV. Many: two shapes, the smaller one where the larger
+// has less than a block for every SM.
+using gemm_16 = gemm_shape<16, 64, 1, 4>;
+using gemm_32 = gemm_shape<32, 64, 1, 4>;
+using gemm_64 = gemm_shape<64, 64, 2, 3>;
+using gemm_wide = gemm_shape<64, 128, 2, 3>;
 
 // Chunk c of 16 bytes of row r lies at chunk c ^ (r & 7), so that the 8 rows of an ldmatrix meet
 // every bank once.
@@ -122,10 +126,11 @@ SIMT_DEVICE void gemm_finish(const fp16_linear_args &a, int row0, int warp_row, 
 // Grid (column blocks, row blocks). Stages - 1 stages of cp.async are in flight while one is
 // multiplied; one barrier a stage.
 // Bytes: out * padded * 2 of weights for every row block, and x for every column block from L2.
-// Operations: 2 * rows * out * in. gemm_few is a memory kernel: 30 KB in flight a block, 40 KB
-// shared, 4 blocks a SM of sm_80; 80 % of HBM expected where out / 64 blocks fill the SMs.
-// gemm_many reads 24 KB for 64 * 128 * 64 multiply-adds, 43 a byte, from L2 at that rate: 72 KB
-// shared, 2 blocks a SM; 50-60 % of the tensor cores expected, and cuBLAS is preferred.
+// Operations: 2 * rows * out * in. Up to 32 rows it is a memory kernel: 30 to 36 KB in flight a
+// block, 40 to 48 KB shared, 3 or 4 blocks a SM of sm_80; 80 % of HBM expected where out / 64
+// blocks fill half of the SMs. gemm_wide reads 24 KB for 64 * 128 * 64 multiply-adds, 43 operations
+// a byte, at L2's rate: 72 KB shared, 2 blocks a SM; 50-60 % of the tensor cores expected, and
+// cuBLAS is preferred.
 template <class T, class Shape>
 __global__ void __launch_bounds__(gemm_threads) gemm_kernel(fp16_linear_args a)
 {
@@ -157,30 +162,41 @@ __global__ void __launch_bounds__(gemm_threads) gemm_kernel(fp16_linear_args a)
                           reinterpret_cast<float *>(stages));
 }
 
+template <class Shape> static dim3 gemm_grid(const fp16_linear_args &a)
+{
+    const int width = a.act ? Shape::columns / 2 : Shape::columns;
+    return dim3(static_cast<unsigned>((a.out + width - 1) / width),
+                static_cast<unsigned>((a.rows + Shape::rows - 1) / Shape::rows));
+}
+
 template <class T, class Shape>
 static void launch_gemm(const fp16_linear_args &a, cudaStream_t stream)
 {
-    const int width = a.act ? Shape::columns / 2 : Shape::columns;
-    const dim3 grid(static_cast<unsigned>((a.out + width - 1) / width),
-                    static_cast<unsigned>((a.rows + Shape::rows - 1) / Shape::rows));
-    LAUNCH((gemm_kernel<T, Shape>), grid, dim3(gemm_threads), Shape::shared_bytes, stream, a);
+    LAUNCH((gemm_kernel<T, Shape>), gemm_grid<Shape>(a), dim3(gemm_threads), Shape::shared_bytes,
+           stream, a);
 }
 
-template <class T> static void launch_rows(const fp16_linear_args &a, cudaStream_t stream)
+template <class T>
+static void launch_rows(const fp16_linear_args &a, int n_sms, cudaStream_t stream)
 {
-    if (a.rows <= gemm_few::rows)
-        launch_gemm<T, gemm_few>(a, stream);
+    const dim3 wide = gemm_grid<gemm_wide>(a);
+    if (a.rows <= gemm_16::rows)
+        launch_gemm<T, gemm_16>(a, stream);
+    else if (a.rows <= gemm_32::rows)
+        launch_gemm<T, gemm_32>(a, stream);
+    else if (wide.x * wide.y < static_cast<unsigned>(n_sms))
+        launch_gemm<T, gemm_64>(a, stream);
     else
-        launch_gemm<T, gemm_many>(a, stream);
+        launch_gemm<T, gemm_wide>(a, stream);
 }
 
 } // namespace fp16
 
-extern "C" int fp16_gemm(const fp16_linear_args *args, void *stream)
+extern "C" int fp16_gemm(const fp16_linear_args *args, int n_sms, void *stream)
 {
     if (args->dtype == TN_BF16)
-        fp16::launch_rows<__nv_bfloat16>(*args, static_cast<cudaStream_t>(stream));
+        fp16::launch_rows<__nv_bfloat16>(*args, n_sms, static_cast<cudaStream_t>(stream));
     else
-        fp16::launch_rows<half>(*args, static_cast<cudaStream_t>(stream));
+        fp16::launch_rows<half>(*args, n_sms, static_cast<cudaStream_t>(stream));
     return cudaGetLastError();
 }

@@ -129,8 +129,8 @@ struct attention_case {
         device_array<int32_t> dstart(q_start), dlen(kv_len), dtable(table);
         const int splits = (max_kv + split - 1) / split;
         const size_t seqs = s.sequences.size(), heads = static_cast<size_t>(s.heads);
-        device_array<float> partial(seqs * heads * static_cast<size_t>(splits + 1) *
-                                    static_cast<size_t>(s.head_dim + FP16_PARTIAL_EXTRA));
+        device_array<float> sums(seqs * heads * static_cast<size_t>((splits + 1) * s.head_dim)),
+            states(seqs * heads * static_cast<size_t>(splits + 1) * FP16_DECODE_ROWS * 2);
         device_array<uint32_t> done(std::vector<uint32_t>(seqs * heads, 0));
         fp16_attention_args a = {};
         a.q = dq.p;
@@ -156,7 +156,8 @@ struct attention_case {
         a.softcap = s.softcap;
         a.split_tokens = split;
         a.max_splits = splits;
-        a.partial = partial.p;
+        a.sums = sums.p;
+        a.states = states.p;
         a.done = done.p;
         assert_int_equal(launch(&a), cudaSuccess);
         assert_int_equal(cudaDeviceSynchronize(), cudaSuccess);

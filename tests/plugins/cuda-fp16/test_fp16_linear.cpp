@@ -114,7 +114,11 @@ static int gemv_wide(const fp16_linear_args *a)
 }
 static int gemm(const fp16_linear_args *a)
 {
-    return fp16_gemm(a, nullptr);
+    return fp16_gemm(a, 1, nullptr);
+}
+static int gemm_on_many(const fp16_linear_args *a)
+{
+    return fp16_gemm(a, 108, nullptr);
 }
 
 static void the_gemv_equals_loops_under_every_schedule(void **)
@@ -138,6 +142,7 @@ static void the_gemm_equals_loops_under_every_schedule(void **)
     const shape shapes[] = {
         { 7, 300, 70, TN_F16, true, true, 0, true },
         { 17, 72, 133, TN_BF16, false, false, TN_ACT_SILU, false },
+        { 40, 136, 140, TN_F16, false, true, 0, false },
     };
     for (const shape &s : shapes) {
         linear_case c(s);
@@ -148,7 +153,7 @@ static void the_gemm_equals_loops_under_every_schedule(void **)
 static void every_number_of_rows_and_width_gives_the_same_product(void **)
 {
     const int widths[] = { 1, 7, 8, 63, 64, 65, 127, 129 };
-    for (int rows : { 1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65 }) {
+    for (int rows : { 1, 2, 3, 4, 5, 15, 16, 17, 32, 33, 64, 65 }) {
         for (int i = 0; i < 3; i++) {
             const int n = (rows + 3 * i) % 8;
             const linear_case c({ rows, widths[7 - n] + 1, widths[n], i % 2 ? TN_BF16 : TN_F16,
@@ -156,6 +161,7 @@ static void every_number_of_rows_and_width_gives_the_same_product(void **)
             if (rows <= FP16_GEMV_ROWS)
                 c.check(i ? gemv_narrow : gemv_wide);
             c.check(gemm);
+            c.check(gemm_on_many);
         }
     }
 }

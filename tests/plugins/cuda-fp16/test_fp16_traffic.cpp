@@ -44,9 +44,11 @@ template <class Launch> static void measure(const char *name, double ideal_bytes
     assert_traffic(name, ideal_bytes);
 }
 
+enum : bool { by_gemm, by_gemv };
+
 // y = x w^T for `rows` rows of 576, as in SmolLM2-135M; blocks: how often x is read.
-static void measure_linear(const char *name, int rows, int out, int act, int x_reads,
-                           bool (*is_gemv)())
+static void measure_linear(const char *name, int rows, int out, int act, int x_reads, bool is_gemv,
+                           int n_sms = 1)
 {
     const size_t in = 576, matrices = act ? 2 : 1, m = static_cast<size_t>(rows),
                  n = static_cast<size_t>(out);
@@ -65,21 +67,12 @@ static void measure_linear(const char *name, int rows, int out, int act, int x_r
     a.y_dtype = act ? TN_F16 : TN_F32;
     a.act = act;
     a.out_scale = 1.0f;
-    const double row_tiles = is_gemv() ? 1 : (rows + 63) / 64;
+    const double row_tiles = is_gemv ? 1 : (rows + 63) / 64;
     const double ideal = static_cast<double>(matrices * n * in * 2) * row_tiles +
                          static_cast<double>(x_reads) * static_cast<double>(m * in * 2) +
                          static_cast<double>(m * n) * (act ? 2 : 8);
     measure(name, ideal,
-            [&] { return is_gemv() ? fp16_gemv(&a, 1, nullptr) : fp16_gemm(&a, nullptr); });
-}
-
-static bool by_gemv()
-{
-    return true;
-}
-static bool by_gemm()
-{
-    return false;
+            [&] { return is_gemv ? fp16_gemv(&a, 1, nullptr) : fp16_gemm(&a, n_sms, nullptr); });
 }
 
 static void linears_read_weights_once(void **)
@@ -88,7 +81,9 @@ static void linears_read_weights_once(void **)
     measure_linear("gemv, 4 rows, gated", 4, 1536, TN_ACT_SILU, 96, by_gemv);
     measure_linear("gemm, 16 rows", 16, 576, 0, 9, by_gemm);
     measure_linear("gemm, 16 rows, gated", 16, 1536, TN_ACT_SILU, 48, by_gemm);
-    measure_linear("gemm, 64 rows", 64, 1536, 0, 12, by_gemm);
+    measure_linear("gemm, 32 rows", 32, 1536, 0, 24, by_gemm);
+    measure_linear("gemm, 64 rows", 64, 1536, 0, 24, by_gemm, 108);
+    measure_linear("gemm, 64 rows, wide", 64, 1536, 0, 12, by_gemm);
     measure_linear("gemm, 128 rows, gated", 128, 512, TN_ACT_SILU, 8, by_gemm);
 }
 
