@@ -1,7 +1,8 @@
 # CUDA plugins are built twice from the same sources (docs/cuda.md): by nvcc, and by the host compiler against the emulator, into
 # the plugins' sub-directory sim/ under the same name.
 set(TENON_CUDA AUTO CACHE STRING "Build CUDA plugins with nvcc: AUTO (where there is one), ON, OFF")
-set(TENON_CUDA_ARCHITECTURES 80 CACHE STRING "Compute capabilities to build for; the last one also as PTX, for later GPUs")
+set(TENON_CUDA_ARCHITECTURES 80 CACHE STRING
+    "Compute capabilities to build for, or all; the last one also as PTX, for later GPUs")
 
 unset(TENON_NVCC)
 if(TENON_SANITIZE)
@@ -17,6 +18,19 @@ else()
         find_library(TENON_CUDART cudart_static HINTS ${nvcc_directory}/../lib64 ${nvcc_directory}/../lib REQUIRED)
     elseif(TENON_CUDA STREQUAL "ON")
         message(FATAL_ERROR "TENON_CUDA is ON and there is no nvcc")
+    endif()
+endif()
+# Those of the project that this nvcc knows: 100 and 120 came with CUDA 12.8.
+if(TENON_NVCC)
+    execute_process(COMMAND ${TENON_NVCC} --list-gpu-arch OUTPUT_VARIABLE known COMMAND_ERROR_IS_FATAL ANY)
+    foreach(arch 80 86 89 90 100 120)
+        if(known MATCHES "compute_${arch}[^0-9]")
+            list(APPEND tenon_all_architectures ${arch})
+        endif()
+    endforeach()
+    set(tenon_architectures ${TENON_CUDA_ARCHITECTURES})
+    if(tenon_architectures STREQUAL "all")
+        set(tenon_architectures ${tenon_all_architectures})
     endif()
 endif()
 if(NOT TENON_NVCC)
@@ -44,7 +58,7 @@ endfunction()
 # tenon_nvcc(OUT NAME files.cu...): their objects by nvcc. Beside each object lie what ptxas said of it (.log) and its PTX, which
 # tests read.
 function(tenon_nvcc out name)
-    tenon_gencode(gencode ${TENON_CUDA_ARCHITECTURES})
+    tenon_gencode(gencode ${tenon_architectures})
     foreach(file ${ARGN})
         cmake_path(ABSOLUTE_PATH file OUTPUT_VARIABLE source)
         cmake_path(GET file STEM stem)
@@ -54,8 +68,17 @@ function(tenon_nvcc out name)
             COMMAND sh ${CMAKE_SOURCE_DIR}/cmake/nvcc.sh ${stem} ${TENON_NVCC} ${tenon_nvcc_flags} ${gencode} ${source}
             COMMENT "Building CUDA object ${name}/${file}" VERBATIM)
         list(APPEND objects ${stem}.o)
+        set_property(GLOBAL APPEND PROPERTY TENON_NVCC_${name} ${stem})
     endforeach()
     set(${out} ${objects} PARENT_SCOPE)
+endfunction()
+
+# tenon_link_cudart(TARGET): the target's host code sees CUDA's headers, and the runtime is linked in. It speaks to the driver
+# through dlopen, so what has it loads where there is none.
+function(tenon_link_cudart target)
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+    target_include_directories(${target} SYSTEM PRIVATE ${nvcc_directory}/../include)
+    target_link_libraries(${target} PRIVATE ${TENON_CUDART} dl rt Threads::Threads)
 endfunction()
 
 # tenon_emulated(files.cu...): the host compiler reads these as C++.
@@ -99,10 +122,23 @@ function(tenon_cuda_plugin name)
     tenon_plugin(${name} ${host_sources} ${objects} ${output})
     target_compile_definitions(${name} PRIVATE ${definitions} TN_CUDA_SIM=0)
     if(kernels)
-        # cudart_static speaks to the driver through dlopen, so the plugin loads where there is none.
-        set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
-        target_include_directories(${name} SYSTEM PRIVATE ${nvcc_directory}/../include)
-        target_link_libraries(${name} PRIVATE ${TENON_CUDART} dl rt Threads::Threads)
+        tenon_link_cudart(${name})
         target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
     endif()
+endfunction()
+
+# tenon_nvcc_test(NAME COMMAND...): a test that needs the CUDA Toolkit; without it, shown as not run.
+function(tenon_nvcc_test name)
+    if(TENON_NVCC)
+        add_test(NAME ${name} COMMAND ${ARGN})
+    else()
+        add_test(NAME ${name} COMMAND sh -c "echo not run: ${TENON_NO_NVCC}; exit 77")
+    endif()
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120 SKIP_RETURN_CODE 77)
+endfunction()
+
+# tenon_cuda_budget(NAME budget.toml): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME.
+function(tenon_cuda_budget name budget)
+    get_property(stems GLOBAL PROPERTY TENON_NVCC_${name})
+    tenon_nvcc_test(cuda_budget_${name} ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/plugins/cuda_budget.py ${budget} ${stems})
 endfunction()

@@ -9,7 +9,9 @@ __global__ void mma_kernel(const uint32_t *a, const uint32_t *b, float *c, bool 
 {
     const unsigned lane = threadIdx.x;
     uint32_t fa[4], fb[2];
-    float sum[4] = {};
+    float sum[4];
+    for (int i = 0; i < 4; i++)
+        sum[i] = c[lane * 4 + i];
     for (int i = 0; i < 4; i++)
         fa[i] = a[lane * 4 + i];
     for (int i = 0; i < 2; i++)

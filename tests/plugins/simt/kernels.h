@@ -18,7 +18,7 @@ void reduce_sum(const float *x, int n, float *partial, unsigned *done, float *su
 /* c[m][n] = a[m][k] b[n][k]: f16 in, f32 out. m a multiple of 16, n of 32, k of 32. */
 void gemm_f16(const void *a, const void *b, float *c, int m, int n, int k, CUstream_st *stream);
 
-/* fragments.cu: one warp each; registers in and out as [lane][register]. */
+/* fragments.cu: one warp each; registers in and out as [lane][register]. c is added to. */
 void mma_words(const uint32_t *a, const uint32_t *b, float *c, bool is_bf16, CUstream_st *stream);
 /* 32 rows of 16 bytes, matrix i has rows 8 i to 8 i + 7. */
 void ldmatrix_words(const uint32_t *rows, uint32_t *r, int n_matrices, bool is_transposed,
@@ -62,6 +62,16 @@ void missing_barrier(float *y, CUstream_st *stream);
 /* A copy into a stage that other threads still read; with_barrier makes it right. y[128] from
  * x[256] */
 void early_prefetch(const float *x, float *y, bool with_barrier, CUstream_st *stream);
+
+/* races.cu: races that TSan sees. y[64], x[64], done 0. */
+enum class race {
+    missing_barrier,
+    blocks_write_the_same_word,
+    shuffle_for_a_barrier,
+    copy_without_barrier,
+    last_block_without_fence
+};
+void run_race(race which, const float *x, float *y, unsigned *done, CUstream_st *stream);
 
 /* patterns.cu */
 void global_stride(const float *x, float *y, int stride, CUstream_st *stream);

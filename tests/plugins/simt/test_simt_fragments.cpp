@@ -45,12 +45,15 @@ static void check_every_a(bool is_bf16, uint16_t one, uint16_t (*narrow)(float))
                                                         << (16 * (i & 1));
         }
     device_array<uint32_t> db(b);
+    std::vector<float> before(128); /* of the sums: no two alike */
+    for (size_t at = 0; at < 128; at++)
+        before[at] = static_cast<float>(1000 * at);
     for (int lane = 0; lane < 32; lane++)
         for (int i = 0; i < 8; i++) {
             std::vector<uint32_t> a(128);
             a[static_cast<size_t>(lane * 4 + i / 2)] = static_cast<uint32_t>(one) << (16 * (i & 1));
             device_array<uint32_t> da(a);
-            device_array<float> c(size_t(128));
+            device_array<float> c(before);
             mma_words(da.p, db.p, c.p, is_bf16, nullptr);
             std::vector<float> got = c.read();
             for (int at = 0; at < 128; at++) {
@@ -59,7 +62,8 @@ static void check_every_a(bool is_bf16, uint16_t one, uint16_t (*narrow)(float))
                     is_row
                         ? static_cast<float>(1 + a_column(lane, i) + 16 * c_column(at / 4, at % 4))
                         : 0.0f;
-                assert_true(got[static_cast<size_t>(at)] == expected);
+                size_t n = static_cast<size_t>(at);
+                assert_true(got[n] == before[n] + expected);
             }
         }
 }

@@ -14,7 +14,9 @@ namespace simt
 thread_local block *this_block;
 thread_local thread *this_thread;
 
-static char grid_end; /* every thread publishes its end here, and the launch observes it */
+/* Every thread publishes here that it ends or waits (after a fault it waits for ever), and the
+ * launch observes it. */
+static char grid_end;
 
 /* ---- the queue ---- */
 
@@ -56,6 +58,7 @@ void wait_for(waiting what, const site &at)
     thread *me = this_thread;
     me->state = what;
     me->at = at;
+    publish(&grid_end);
     switch_to(me, next_runnable(this_block), false);
 }
 
@@ -76,6 +79,7 @@ void fail_at(const site &at, const char *format, ...)
                           ", block (%u,%u,%u) thread (%u,%u,%u), %s:%d", b->index.x, b->index.y,
                           b->index.z, me->index.x, me->index.y, me->index.z, at.file, at.line);
     }
+    publish(&grid_end);
     switch_to(me, nullptr, false);
     std::abort(); /* nobody switches back */
 }
@@ -169,6 +173,7 @@ static void block_begin(block *b, const grid_job *job, uint64_t number)
         b->warps[w].alive = 0;
         std::memset(static_cast<void *>(b->warps[w].meeting), 0, sizeof b->warps[w].meeting);
     }
+    renew_stacks(b->stacks, static_cast<size_t>(b->n_threads), stack_bytes_default());
     shared_begin(b);
 }
 
@@ -180,6 +185,8 @@ bool run_block(block *b, const grid_job *job, uint64_t number)
     for (int i = 0; i < b->n_threads; i++)
         thread_begin(b, i);
     switch_to(nullptr, next_runnable(b), false);
+    if (b->failed)
+        observe(&grid_end); /* the text of the fault */
     if (!b->failed && b->n_alive > 0)
         report_deadlock(b);
     if (!b->failed)

@@ -37,13 +37,15 @@ const char *context_kind()
 
 size_t stack_bytes_default()
 {
-    return SIMT_HAS_ASAN || SIMT_HAS_TSAN ? 256 * 1024 : 64 * 1024;
+    return SIMT_HAS_ASAN ? 256 * 1024 : 64 * 1024;
 }
 
-unsigned char *map_stacks(size_t n, size_t stack_bytes)
+/* At that address, or anywhere. */
+static unsigned char *map_stacks_at(unsigned char *address, size_t n, size_t stack_bytes)
 {
-    void *all = mmap(nullptr, n * stack_bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *all =
+        mmap(address, n * stack_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (address ? MAP_FIXED : 0), -1, 0);
     if (all == MAP_FAILED) {
         std::perror("simt: no address space for the stacks of a block");
         std::abort();
@@ -52,6 +54,17 @@ unsigned char *map_stacks(size_t n, size_t stack_bytes)
     for (size_t i = 0; i < n; i++)
         mprotect(stacks + i * stack_bytes, guard_bytes, PROT_NONE);
     return stacks;
+}
+
+unsigned char *map_stacks(size_t n, size_t stack_bytes)
+{
+    return map_stacks_at(nullptr, n, stack_bytes);
+}
+
+void renew_stacks(unsigned char *stacks, size_t n, size_t stack_bytes)
+{
+    if (SIMT_HAS_TSAN)
+        map_stacks_at(stacks, n, stack_bytes);
 }
 
 /* All stacks start a multiple of 64 KB apart; without a shift their tops would fall into the same

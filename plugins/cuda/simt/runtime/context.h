@@ -52,6 +52,9 @@ struct context {
 /* Stacks, the bytes and the guard page below each. */
 unsigned char *map_stacks(size_t n, size_t stack_bytes);
 size_t stack_bytes_default();
+/* Fresh pages for the first n stacks where TSan would take the next block's use of one for a race
+ * with the last block's. */
+void renew_stacks(unsigned char *stacks, size_t n, size_t stack_bytes);
 
 /* entry begins with context_entered and ends with a switch that says it is the last. index spreads
  * stacks over cache sets. */

@@ -111,6 +111,14 @@ static void compute_shuffle(warp *w, uint32_t mask, const void *context)
 
 /* ---- votes and reductions ---- */
 
+/* Only to the lanes of the mask: others may not have read yet what an earlier meeting gave them. */
+static void give(warp *w, uint32_t mask, uint32_t result)
+{
+    for (int lane = 0; lane < warp_size; lane++)
+        if (mask >> lane & 1u)
+            w->out[lane][0] = result;
+}
+
 static void compute_vote(warp *w, uint32_t mask, const void *context)
 {
     const vote how = *static_cast<const vote *>(context);
@@ -118,15 +126,14 @@ static void compute_vote(warp *w, uint32_t mask, const void *context)
     for (int lane = 0; lane < warp_size; lane++)
         if ((mask >> lane & 1u) && w->in[lane][0])
             ballot |= 1u << lane;
-    for (int lane = 0; lane < warp_size; lane++)
-        w->out[lane][0] = how == vote::any   ? ballot != 0
-                          : how == vote::all ? ballot == mask
-                                             : ballot;
+    give(w, mask, how == vote::any ? ballot != 0 : how == vote::all ? ballot == mask : ballot);
 }
 
 static void compute_match(warp *w, uint32_t mask, const void *)
 {
     for (int lane = 0; lane < warp_size; lane++) {
+        if (!(mask >> lane & 1u))
+            continue;
         uint32_t equal = 0;
         for (int other = 0; other < warp_size; other++)
             if ((mask >> other & 1u) && w->in[other][0] == w->in[lane][0])
@@ -167,8 +174,7 @@ static void compute_reduce(warp *w, uint32_t mask, const void *context)
     for (int lane = first + 1; lane < warp_size; lane++)
         if (mask >> lane & 1u)
             result = combine(how, result, w->in[lane][0]);
-    for (int lane = 0; lane < warp_size; lane++)
-        w->out[lane][0] = result;
+    give(w, mask, result);
 }
 
 } // namespace simt
