@@ -145,8 +145,8 @@ SIMT_DEVICE void open_rows(const fp16_attention_args &a, const attention_place &
         s->first[half_tile] = is_there ? window_start(a, position) : 0;
         float scale = a.scale;
         if (a.logn_length && position + 1 > a.logn_length)
-            scale *=
-                logf(static_cast<float>(position + 1)) / logf(static_cast<float>(a.logn_length));
+            scale *= __fdividef(logf(static_cast<float>(position + 1)),
+                                logf(static_cast<float>(a.logn_length)));
         s->scale[half_tile] = scale;
         s->largest[half_tile] = -INFINITY;
         s->total[half_tile] = 0.0f;
@@ -211,7 +211,7 @@ SIMT_DEVICE void softmax_tile(const fp16_attention_args &a, int first, float (*s
                 const int position = first + n * 8 + lane % 4 * 2 + i % 2;
                 float x = score[n][i] * s->scale[h];
                 if (a.softcap > 0.0f)
-                    x = a.softcap * tanhf(x / a.softcap);
+                    x = a.softcap * tanhf(__fdividef(x, a.softcap));
                 const bool is_seen = !Masked || (position >= s->first[h] && position <= s->last[h]);
                 x = is_seen ? x * log2_e : -INFINITY;
                 score[n][i] = x;

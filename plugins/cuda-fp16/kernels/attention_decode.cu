@@ -77,7 +77,7 @@ SIMT_DEVICE void join_splits(const fp16_attention_args &a, int head0, int n_rows
         }
         for (int k = 0; k < n; k++) {
             float2 *share = &shares[k * decode_rows + thread];
-            sts(share, make_float2(exp2f(lds(share).x - largest) / total, 0.0f));
+            sts(share, make_float2(__fdividef(exp2f(lds(share).x - largest), total), 0.0f));
         }
     }
     __syncthreads();
@@ -121,7 +121,7 @@ SIMT_DEVICE void leave_rows(softmax_rows<HeadDim> *s, float *sums, float2 *state
 // % of HBM expected from 64k positions times kv heads on (reference, 2 iii). Shared: 74 KB at D
 // 128.
 template <class T, int HeadDim>
-__global__ void __launch_bounds__(attention_threads) decode_kernel(fp16_attention_args a)
+__global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_attention_args a)
 {
     using shape = decode_shape<HeadDim>;
     SHARED_DYN(half, rows);
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(attention_threads) decode_kernel(fp16_attentio
         float2 all;
         const float sum = join_warps<HeadDim>(sums, state, i / a.head_dim, i % a.head_dim, &all);
         if (n_splits == 1)
-            stg(&out[i], value<T>::narrow(sum / all.y));
+            stg(&out[i], value<T>::narrow(__fdividef(sum, all.y)));
         else
             stg(&split_sums(a, head0 + i / a.head_dim, split)[i % a.head_dim], sum);
     }

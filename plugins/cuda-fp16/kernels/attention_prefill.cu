@@ -29,7 +29,7 @@ SIMT_DEVICE void store_rows(const fp16_attention_args &a, const attention_place 
     SIMT_UNROLL
     for (int h = 0; h < 2; h++) {
         const float total = quad_sum(s->total[h]);
-        const float inverse = total > 0.0f ? 1.0f / total : 0.0f;
+        const float inverse = total > 0.0f ? __fdividef(1.0f, total) : 0.0f;
         SIMT_UNROLL
         for (int n = 0; n < HeadDim / 8; n++)
             sts(reinterpret_cast<uint32_t *>(rows + (lane / 4 + 8 * h) * stride + n * 8 +

@@ -29,8 +29,9 @@ template <class T> __global__ void __launch_bounds__(embed_threads) embed_kernel
     float *out = a.out + row * a.out_stride + column;
     if (column + 4 <= a.dim)
         stg(reinterpret_cast<float4 *>(out), make_float4(x[0], x[1], x[2], x[3]));
-    else
-        for (int i = 0; column + i < a.dim; i++)
+    SIMT_UNROLL
+    for (int i = 0; i < 3; i++)
+        if (column + 4 > a.dim && column + i < a.dim)
             stg(&out[i], x[i]);
 }
 

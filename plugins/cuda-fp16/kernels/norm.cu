@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(norm_threads) rmsnorm_kernel(fp16_norm_args a)
     SIMT_UNROLL
     for (int w = 0; w < norm_threads / 32; w++)
         sum += lds(&of_warp[w]);
-    const float inverse = 1.0f / sqrtf(sum / static_cast<float>(a.dim) + a.eps);
+    const float inverse = rsqrtf(__fdividef(sum, static_cast<float>(a.dim)) + a.eps);
     SIMT_UNROLL
     for (int v = 0; v < Vectors; v++) {
         const int column = (v * norm_threads + thread) * 4;

@@ -100,19 +100,13 @@ SIMT_DEVICE half *pool_row(const fp16_rope_args &a, head_job job, int slot)
            row * a.head_dim;
 }
 
-// Norm (w, or NULL) and rotation (frequencies, or NULL) of the lane's pairs.
-SIMT_DEVICE void turn_pairs(const fp16_rope_args &a, const float *w, const float *frequencies,
-                            float position, float2 *x)
+// Norm (w, or NULL; squares: sum of the head's) and rotation (frequencies, or NULL) of the lane's
+// pairs.
+SIMT_DEVICE void turn_pairs(const fp16_rope_args &a, const float *w, float squares,
+                            const float *frequencies, float position, float2 *x)
 {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    float inverse = 1.0f;
-    if (w) {
-        float sum = 0.0f;
-        SIMT_UNROLL
-        for (int i = 0; i < rope_pairs; i++)
-            sum += x[i].x * x[i].x + x[i].y * x[i].y;
-        inverse = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(a.head_dim) + a.eps);
-    }
+    const float inverse = rsqrtf(__fdividef(squares, static_cast<float>(a.head_dim)) + a.eps);
     SIMT_UNROLL
     for (int i = 0; i < rope_pairs; i++) {
         const int p = lane + 32 * i;
@@ -155,6 +149,11 @@ template <class T> __global__ void __launch_bounds__(rope_threads) rope_kernel(f
     for (int i = 0; i < rope_pairs; i++)
         x[i] = lane + 32 * i < n_pairs ? load_pair(from, place_of(a, lane + 32 * i))
                                        : make_float2(0.0f, 0.0f);
+    float squares = 0.0f;
+    SIMT_UNROLL
+    for (int i = 0; i < rope_pairs; i++)
+        squares += x[i].x * x[i].x + x[i].y * x[i].y;
+    squares = warp_sum(squares); // of use to norms only, but outside of every branch
     if (job.which < 2) {
         const float *frequencies = nullptr;
         float position = 0.0f;
@@ -164,7 +163,7 @@ template <class T> __global__ void __launch_bounds__(rope_threads) rope_kernel(f
                           static_cast<int64_t>(ldg(&a.rope_index[sequence])) * (a.rotary_dim / 2);
             position = static_cast<float>(ldg(&a.pos[token]));
         }
-        turn_pairs(a, job.which ? a.k_weight : a.q_weight, frequencies, position, x);
+        turn_pairs(a, job.which ? a.k_weight : a.q_weight, squares, frequencies, position, x);
     }
     T *to = static_cast<T *>(job.which == 0 ? a.q_out : job.which == 1 ? a.k_out : nullptr);
     if (to)
