@@ -106,6 +106,11 @@ function(tenon_cuda_plugin name)
     tenon_plugin(${name}-sim ${host_sources} ${kernels} ${sim_output} DEPS tenon_simt)
     target_compile_definitions(${name}-sim PRIVATE ${definitions} TN_CUDA_SIM=1)
     set_target_properties(${name}-sim PROPERTIES OUTPUT_NAME ${name})
+    # Even who only opens the emulator by name needs it: sanitizers put a dlopen of their own in front, which looks nowhere else.
+    target_link_options(${name}-sim PRIVATE -Wl,--no-as-needed)
+    if(NOT TENON_SANITIZE)
+        target_link_options(${name}-sim PRIVATE -static-libgcc $<$<LINK_LANGUAGE:CXX>:-static-libstdc++>)
+    endif()
     if(NOT arg_OUTPUT)
         # libtn-simcuda.so lies above the plugins' directory, in the build as when installed.
         set_target_properties(${name}-sim PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN/../..")
