@@ -110,43 +110,14 @@ SIMT_DEVICE void leave_rows(softmax_rows<HeadDim> *s, float *sums, float2 *state
     }
 }
 
-// Grid (splits, kv heads times their tiles of 16 query heads, sequences). A split covers
-// split_tokens positions from a multiple of it, whatever the batch; blocks without positions leave
-// at once, so the grid may be that of a bucket. Each warp takes 16 of a tile's 64 positions. The
-// block that is last joins the splits; nobody waits.
-// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * D * 8 of partial
-// results, 1.6 % at D 128, 4 heads a kv head and 256 positions a split. Operations: 64 * D a
-// position, of which 4 * D * (query heads a kv head) are of use: 16 a byte, a tenth of what sm_80's
-// tensor cores do at HBM speed. In flight: a stage of 33 KB a block at D 128, 2 blocks a SM. 75-85
-// % of HBM expected from 64k positions times kv heads on (reference, 2 iii). Shared: 74 KB at D
-// 128.
+// The block's part of the positions: [begin, end), begin at a tile; each warp takes 16 of a
+// tile's 64. Queries lie behind the stages.
 template <class T, int HeadDim>
-__global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_attention_args a)
+SIMT_DEVICE void attend(const fp16_attention_args &a, const attention_place &at, int kv_head,
+                        int row0, int begin, int end, half *rows, softmax_rows<HeadDim> *s)
 {
     using shape = decode_shape<HeadDim>;
-    SHARED_DYN(half, rows);
-    SHARED_ARRAY(float2, state, attention_warps * decode_rows);
-    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32;
-    const int tiles = static_cast<int>(gridDim.y) / a.kv_heads;
-    const int kv_head = static_cast<int>(blockIdx.y) / tiles;
-    const int row0 = static_cast<int>(blockIdx.y) % tiles * decode_rows;
-    const int index = static_cast<int>(blockIdx.z), split = static_cast<int>(blockIdx.x);
-    const attention_place at = place_of(a, a.first_seq + index, kv_head);
-    const int n_rows = min(decode_rows, at.group - row0);
-    const int head0 = kv_head * at.group + row0;
-    T *out = static_cast<T *>(a.out) + at.q_first * a.out_stride + head0 * a.head_dim;
-    if (at.kv_len <= 0) { // padding
-        for (int i = thread; split == 0 && i < n_rows * a.head_dim; i += attention_threads)
-            stg(&out[i], value<T>::narrow(0.0f));
-        return;
-    }
-    const int begin = window_start(a, at.kv_len - 1);
-    const int first_split = begin / a.split_tokens, last_split = (at.kv_len - 1) / a.split_tokens;
-    if (split < first_split || split > last_split)
-        return;
-    const int end = min(at.kv_len, (split + 1) * a.split_tokens);
-    const int tile0 = max(split * a.split_tokens, begin / decode_tokens * decode_tokens);
-
+    const int warp_row = static_cast<int>(threadIdx.x) / 32 * decode_warp_tokens;
     half *queries = shared_row<HeadDim>(rows, shape::stages * shape::stage_rows);
     auto stage_of = [&](int first) {
         return shared_row<HeadDim>(rows, first / decode_tokens % shape::stages * shape::stage_rows);
@@ -157,16 +128,14 @@ __global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_atten
                                              shared_row<HeadDim>(stage_of(first), decode_tokens));
         cp_async_commit(); // also when empty, so that the waits count alike
     };
-    fetch(tile0);
+    fetch(begin);
     load_queries<T, HeadDim>(a, at, kv_head, row0, decode_rows, queries);
-    softmax_rows<HeadDim> s;
-    open_rows<HeadDim>(a, at, row0 + thread % 32 / 4, &s);
-    for (int first = tile0; first < end; first += decode_tokens) {
+    for (int first = begin; first < end; first += decode_tokens) {
         if (shape::stages > 1)
             fetch(first + decode_tokens);
         cp_async_wait<shape::stages - 1>();
         __syncthreads();
-        half *keys = shared_row<HeadDim>(stage_of(first), warp * decode_warp_tokens);
+        half *keys = shared_row<HeadDim>(stage_of(first), warp_row);
         float score[decode_warp_tokens / 8][4] = {};
         SIMT_UNROLL
         for (int k16 = 0; k16 < HeadDim / 16; k16++) {
@@ -174,36 +143,79 @@ __global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_atten
             query_fragment<HeadDim>(queries, 0, k16, q);
             score_step<HeadDim, decode_warp_tokens>(q, keys, k16, score);
         }
-        softmax_step<HeadDim, decode_warp_tokens>(a, first + warp * decode_warp_tokens, score, &s);
-        value_step<HeadDim, decode_warp_tokens>(score, shared_row<HeadDim>(keys, decode_tokens),
-                                                &s);
+        softmax_step<HeadDim, decode_warp_tokens>(a, first + warp_row, score, s);
+        value_step<HeadDim, decode_warp_tokens>(score, shared_row<HeadDim>(keys, decode_tokens), s);
         __syncthreads();
         if (shape::stages == 1)
             fetch(first + decode_tokens);
     }
     cp_async_wait<0>();
+}
+
+// The result of the only split, or this split's share: from the warps' sums and states.
+template <class T, int HeadDim>
+SIMT_DEVICE void store_split(const fp16_attention_args &a, int head0, int n_rows, int split,
+                             bool is_only, const float *sums, const float2 *state, T *out)
+{
+    const int thread = static_cast<int>(threadIdx.x);
+    float2 all;
+    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
+        const int row = i / a.head_dim, column = i % a.head_dim;
+        const float sum = join_warps<HeadDim>(sums, state, row, column, &all);
+        if (is_only)
+            stg(&out[i], value<T>::narrow(__fdividef(sum, all.y)));
+        else
+            stg(&split_sums(a, head0 + row, split)[column], sum);
+    }
+    if (is_only || thread >= n_rows)
+        return;
+    join_warps<HeadDim>(sums, state, thread, 0, &all);
+    stg(&split_states(a, split)[thread], all);
+}
+
+// Grid (splits, kv heads times their tiles of 16 query heads, sequences). A split covers
+// split_tokens positions from a multiple of it, whatever the batch; blocks without positions leave
+// at once, so the grid may be that of a bucket. The block that is last joins the splits; nobody
+// waits.
+// Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * D * 8 of partial results,
+// 1.6 % at D 128, 4 heads a kv head and 256 positions a split. Operations: 64 * D a position, of
+// which 4 * D * (query heads a kv head) are of use: 16 a byte, a tenth of what sm_80's tensor cores
+// do at HBM speed. In flight: a stage of 33 KB a block at D 128, 2 blocks a SM. 75-85 % of HBM
+// expected from 64k positions times kv heads on (reference, 2 iii). Shared: 74 KB at D 128.
+template <class T, int HeadDim>
+__global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_attention_args a)
+{
+    SHARED_DYN(half, rows);
+    SHARED_ARRAY(float2, state, attention_warps * decode_rows);
+    const int thread = static_cast<int>(threadIdx.x), split = static_cast<int>(blockIdx.x);
+    const int tiles = static_cast<int>(gridDim.y) / a.kv_heads;
+    const int kv_head = static_cast<int>(blockIdx.y) / tiles;
+    const int row0 = static_cast<int>(blockIdx.y) % tiles * decode_rows;
+    const attention_place at = place_of(a, a.first_seq + static_cast<int>(blockIdx.z), kv_head);
+    const int n_rows = min(decode_rows, at.group - row0), head0 = kv_head * at.group + row0;
+    T *out = static_cast<T *>(a.out) + at.q_first * a.out_stride + head0 * a.head_dim;
+    if (at.kv_len <= 0) { // padding
+        for (int i = thread; split == 0 && i < n_rows * a.head_dim; i += attention_threads)
+            stg(&out[i], value<T>::narrow(0.0f));
+        return;
+    }
+    const int begin = window_start(a, at.kv_len - 1);
+    const int first_split = begin / a.split_tokens, last_split = (at.kv_len - 1) / a.split_tokens;
+    if (split < first_split || split > last_split)
+        return;
+
+    softmax_rows<HeadDim> s;
+    open_rows<HeadDim>(a, at, row0 + thread % 32 / 4, &s);
+    attend<T, HeadDim>(a, at, kv_head, row0,
+                       max(split * a.split_tokens, begin / decode_tokens * decode_tokens),
+                       min(at.kv_len, (split + 1) * a.split_tokens), rows, &s);
     float *sums = reinterpret_cast<float *>(rows);
     leave_rows<HeadDim>(&s, sums, state);
     __syncthreads();
-
     const int n_splits = last_split - first_split + 1;
-    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
-        float2 all;
-        const float sum = join_warps<HeadDim>(sums, state, i / a.head_dim, i % a.head_dim, &all);
-        if (n_splits == 1)
-            stg(&out[i], value<T>::narrow(__fdividef(sum, all.y)));
-        else
-            stg(&split_sums(a, head0 + i / a.head_dim, split)[i % a.head_dim], sum);
-    }
-    if (n_splits == 1)
-        return;
-    if (thread < n_rows) {
-        float2 all;
-        join_warps<HeadDim>(sums, state, thread, 0, &all);
-        stg(&split_states(a, split)[thread], all);
-    }
-    if (block_is_last(&a.done[blockIdx.z * gridDim.y + blockIdx.y],
-                      static_cast<unsigned>(n_splits)))
+    store_split<T, HeadDim>(a, head0, n_rows, split, n_splits == 1, sums, state, out);
+    if (n_splits > 1 && block_is_last(&a.done[blockIdx.z * gridDim.y + blockIdx.y],
+                                      static_cast<unsigned>(n_splits)))
         join_splits(a, head0, n_rows, first_split, n_splits, reinterpret_cast<float2 *>(rows), out);
 }
 

@@ -62,6 +62,25 @@ SIMT_DEVICE void clear_rows(const fp16_attention_args &a, const attention_place 
     }
 }
 
+// A warp's 16 rows against one tile of positions. q: its queries' fragments; at head size 256 they
+// are read again from shared memory.
+template <int HeadDim>
+SIMT_DEVICE void attend_tile(const fp16_attention_args &a, int first, half *keys, half *queries,
+                             uint32_t (*q)[4], softmax_rows<HeadDim> *s)
+{
+    using shape = prefill_shape<HeadDim>;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    float score[shape::tokens / 8][4] = {};
+    SIMT_UNROLL
+    for (int k16 = 0; k16 < HeadDim / 16; k16++) {
+        if (shape::is_wide)
+            query_fragment<HeadDim>(queries, warp * 16, k16, q[0]);
+        score_step<HeadDim, shape::tokens>(q[shape::is_wide ? 0 : k16], keys, k16, score);
+    }
+    softmax_step<HeadDim, shape::tokens>(a, first, score, s);
+    value_step<HeadDim, shape::tokens>(score, shared_row<HeadDim>(keys, shape::tokens), s);
+}
+
 // Grid (row tiles of the longest sequence, last first as they are the heaviest; kv heads;
 // sequences): blocks without work leave at once, so the grid may be that of a bucket.
 // Operations: 4 * D a (row, position) seen. Bytes: K and V of what is seen, once a tile of 64 rows,
@@ -115,15 +134,7 @@ __global__ void __launch_bounds__(attention_threads) prefill_kernel(fp16_attenti
         __syncthreads();
         half *keys =
             shared_row<HeadDim>(rows, first / shape::tokens % shape::stages * shape::stage_rows);
-        float score[shape::tokens / 8][4] = {};
-        SIMT_UNROLL
-        for (int k16 = 0; k16 < HeadDim / 16; k16++) {
-            if (shape::is_wide)
-                query_fragment<HeadDim>(queries, warp * 16, k16, q[0]);
-            score_step<HeadDim, shape::tokens>(q[shape::is_wide ? 0 : k16], keys, k16, score);
-        }
-        softmax_step<HeadDim, shape::tokens>(a, first, score, &s);
-        value_step<HeadDim, shape::tokens>(score, shared_row<HeadDim>(keys, shape::tokens), &s);
+        attend_tile<HeadDim>(a, first, keys, queries, q, &s);
         __syncthreads();
         if (shape::stages == 1)
             fetch(first + shape::tokens);

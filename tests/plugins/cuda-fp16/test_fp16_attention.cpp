@@ -40,6 +40,8 @@ static void every_group_head_size_and_block_gives_the_same_mean(void **)
                    { 7, 1, 128, 16 }, { 8, 1, 200, 128 }, { 17, 1, 64, 16 } };
     int i = 0;
     for (const auto &one : shapes) {
+        if (SIMT_RIG_TSAN && one.dim != 8)
+            continue; // its fibers are slow
         const int dtype = i++ % 2 ? TN_BF16 : TN_F16;
         const attention_case single({ one.heads,
                                       one.kv_heads,
@@ -67,6 +69,8 @@ static void every_group_head_size_and_block_gives_the_same_mean(void **)
 static void windows_caps_and_logn_are_seen(void **)
 {
     for (int window : { 1, 5, 64, 100 }) {
+        if (SIMT_RIG_TSAN && window != 100)
+            continue;
         const attention_case single(
             { 4, 2, 64, 16, TN_F16, window, 0, 0.0f, { { 1, 200 }, { 1, 63 }, { 1, 129 } } });
         single.check(decode);
