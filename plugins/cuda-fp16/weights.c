@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { N_PLAIN = 3, N_KINDS = 6 };
+enum { N_PLAIN = 3, N_KINDS = 6, CHUNK = 256 };
 
 static const struct {
     const char *name; /* format id, or what stands before ".gN" */
@@ -62,20 +62,43 @@ int fp16_weights_add_bytes(const fp16_weights *w, int32_t rows, uint64_t *total)
     return tn_plugin_add_product(total, (uint64_t)rows, (uint64_t)w->padded * sizeof(uint16_t));
 }
 
-static float value_at(const fp16_weights *w, const tn_weight_rows *rows, int64_t r, int32_t k)
+/* Values of columns [k0, k0 + n) of a row, in one group. */
+static void widen(const fp16_weights *w, const tn_weight_rows *rows, int64_t r, int32_t k0,
+                  int32_t n, float *out)
 {
-    if (w->kind == FP16_W_PLAIN)
-        return rows->values[r * w->cols + k];
-    int64_t group = r * (w->cols / w->group) + k / w->group;
-    float q = (float)rows->codes[r * w->cols + k], s = rows->scale[group];
-    if (w->kind == FP16_W_U4B)
-        return q * s + rows->zero[group];
-    return (q - (w->kind == FP16_W_Q8 ? 128.0f : rows->zero[group])) * s;
+    if (w->kind == FP16_W_PLAIN) {
+        memcpy(out, rows->values + r * w->cols + k0, (size_t)n * sizeof *out);
+        return;
+    }
+    const uint8_t *codes = rows->codes + r * w->cols + k0;
+    int64_t group = r * (w->cols / w->group) + k0 / w->group;
+    float scale = rows->scale[group], zero = rows->zero ? rows->zero[group] : 128.0f;
+    for (int32_t k = 0; k < n; k++) {
+        float q = (float)codes[k];
+        out[k] = w->kind == FP16_W_U4B ? q * scale + zero : (q - zero) * scale;
+    }
+}
+
+static tn_status narrow(const fp16_weights *w, const float *values, int32_t n, uint16_t *out,
+                        tn_error *err)
+{
+    for (int32_t k = 0; k < n; k++) {
+        out[k] =
+            w->dtype == TN_F16 ? tn_half_f32_to_f16(values[k]) : tn_half_f32_to_bf16(values[k]);
+        if (w->dtype == TN_F16 && fabsf(values[k]) >= 65520.0f && isfinite(values[k]))
+            return tn_plugin_fail(
+                err, TN_INVALID,
+                "a weight of %g is beyond the largest f16, 65504: the profile can "
+                "say activations: bf16",
+                (double)values[k]);
+    }
+    return TN_OK;
 }
 
 tn_status fp16_weights_pack(const fp16_weights *w, const tn_weight_rows *rows, void *part,
                             tn_error *err)
 {
+    float values[CHUNK];
     int is_there = w->kind == FP16_W_PLAIN
                        ? rows->values != NULL
                        : rows->codes && rows->scale && (rows->zero || w->kind == FP16_W_Q8);
@@ -83,17 +106,15 @@ tn_status fp16_weights_pack(const fp16_weights *w, const tn_weight_rows *rows, v
         return tn_plugin_fail(err, TN_INVALID,
                               "part %d: rows of %d columns lack what is packed, rows of %d",
                               rows->part, rows->cols, w->cols);
+    int32_t step = w->kind == FP16_W_PLAIN ? w->cols : w->group;
     for (int64_t r = 0; r < rows->rows; r++) {
         uint16_t *out = (uint16_t *)part + (rows->row0 + r) * w->padded;
-        for (int32_t k = 0; k < w->cols; k++) {
-            float value = value_at(w, rows, r, k);
-            out[k] = w->dtype == TN_F16 ? tn_half_f32_to_f16(value) : tn_half_f32_to_bf16(value);
-            if (w->dtype == TN_F16 && fabsf(value) >= 65520.0f && isfinite(value))
-                return tn_plugin_fail(err, TN_INVALID,
-                                      "row %lld, column %d is %g, beyond the largest f16, 65504: "
-                                      "the profile can say activations: bf16",
-                                      (long long)(rows->row0 + r), k, (double)value);
-        }
+        for (int32_t g = 0; g < w->cols; g += step)
+            for (int32_t k = g; k < g + step; k += CHUNK) {
+                int32_t n = g + step - k < CHUNK ? g + step - k : CHUNK;
+                widen(w, rows, r, k, n, values);
+                TN_PLUGIN_TRY(narrow(w, values, n, out + k, err));
+            }
     }
     return TN_OK;
 }

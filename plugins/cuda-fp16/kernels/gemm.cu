@@ -36,38 +36,52 @@ SIMT_DEVICE int gemm_place(int row, int chunk)
     return row * gemm_k * 2 + ((chunk ^ (row & 7)) * 16);
 }
 
-// Row `row` of the weights that a block's column means: with act the second half of the block has
-// the rows of the other matrix. -1: none.
-template <class Shape> SIMT_DEVICE int weight_row(const fp16_linear_args &a, int column)
+// What a thread copies in every stage: chunk thread % 8 of rows thread / 8, thread / 8 + 16, ...,
+// first those of x, then those of the weights. NULL: a row outside, which becomes zero and is not
+// read.
+template <class T, class Shape> struct gemm_source {
+    static constexpr int x_rows = Shape::rows / 16, w_rows = Shape::columns / 16;
+    const T *x[x_rows], *w[w_rows];
+};
+
+// With act the second half of a block's columns has the rows of the other matrix.
+template <class T, class Shape>
+SIMT_DEVICE void gemm_open(const fp16_linear_args &a, int row0, gemm_source<T, Shape> *source)
 {
+    const int first = static_cast<int>(threadIdx.x) / 8;
     const int width = a.act ? Shape::columns / 2 : Shape::columns;
-    const int y_column = static_cast<int>(blockIdx.x) * width + column % width;
-    return y_column < a.out ? y_column + (column / width) * a.out : -1;
+    SIMT_UNROLL
+    for (int i = 0; i < source->x_rows; i++) {
+        const int row = row0 + first + 16 * i;
+        source->x[i] = row < a.rows ? static_cast<const T *>(a.x) + row * a.x_stride : nullptr;
+    }
+    SIMT_UNROLL
+    for (int i = 0; i < source->w_rows; i++) {
+        const int column = first + 16 * i, is_up = column >= width;
+        const int y_column = static_cast<int>(blockIdx.x) * width + column - is_up * width;
+        const int64_t row = y_column + is_up * a.out;
+        source->w[i] =
+            y_column < a.out ? static_cast<const T *>(a.weight) + row * a.padded : nullptr;
+    }
 }
 
-// One stage: rows of x, then rows of weights. What lies outside becomes zero and is not read.
+// Columns [k0, k0 + 64) of the thread's rows.
 template <class T, class Shape>
-SIMT_DEVICE void gemm_fetch(const fp16_linear_args &a, int row0, int k0, unsigned char *stage)
+SIMT_DEVICE void gemm_fetch(const fp16_linear_args &a, const gemm_source<T, Shape> &source, int k0,
+                            unsigned char *stage)
 {
-    constexpr int chunks = gemm_k / 8;
-    for (int i = static_cast<int>(threadIdx.x); i < (Shape::rows + Shape::columns) * chunks;
-         i += gemm_threads) {
-        const int row = i / chunks, chunk = i % chunks, k = k0 + chunk * 8;
-        const T *from = static_cast<const T *>(a.weight);
-        int n_bytes = 0;
-        if (row < Shape::rows) {
-            if (row0 + row < a.rows && k < a.in) {
-                from = static_cast<const T *>(a.x) + (row0 + row) * a.x_stride + k;
-                n_bytes = min(8, a.in - k) * 2;
-            }
-        } else {
-            const int64_t w = weight_row<Shape>(a, row - Shape::rows);
-            if (w >= 0 && k < a.padded) {
-                from += w * a.padded + k;
-                n_bytes = 16;
-            }
-        }
-        cp_async16(stage + gemm_place(row, chunk), from, n_bytes);
+    const int chunk = static_cast<int>(threadIdx.x) % 8, k = k0 + chunk * 8;
+    const int x_bytes = max(0, min(8, a.in - k)) * 2, w_bytes = k < a.padded ? 16 : 0;
+    unsigned char *to = stage + gemm_place(static_cast<int>(threadIdx.x) / 8, chunk);
+    SIMT_UNROLL
+    for (int i = 0; i < source.x_rows; i++, to += gemm_place(16, 0)) {
+        const int n_bytes = source.x[i] ? x_bytes : 0;
+        cp_async16(to, n_bytes ? source.x[i] + k : static_cast<const T *>(a.x), n_bytes);
+    }
+    SIMT_UNROLL
+    for (int i = 0; i < source.w_rows; i++, to += gemm_place(16, 0)) {
+        const int n_bytes = source.w[i] ? w_bytes : 0;
+        cp_async16(to, n_bytes ? source.w[i] + k : static_cast<const T *>(a.weight), n_bytes);
     }
 }
 
@@ -141,9 +155,11 @@ __global__ void __launch_bounds__(gemm_threads) gemm_kernel(fp16_linear_args a)
     const int warp_column = warp / Shape::warps_m * Shape::warp_columns;
     const int n_steps = (a.padded + gemm_k - 1) / gemm_k;
     float sum[Shape::m_tiles][Shape::n_tiles][4] = {};
+    gemm_source<T, Shape> source;
+    gemm_open(a, row0, &source);
     auto fetch = [&](int step) {
         if (step < n_steps)
-            gemm_fetch<T, Shape>(a, row0, step * gemm_k,
+            gemm_fetch<T, Shape>(a, source, step * gemm_k,
                                  stages + step % Shape::stages * Shape::stage_bytes);
         cp_async_commit(); // also when empty, so that the waits count alike
     };
