@@ -132,8 +132,12 @@ function(tenon_cuda_plugin name)
     endif()
 endfunction()
 
-# tenon_nvcc_test(NAME COMMAND...): a test that needs the CUDA Toolkit; without it, shown as not run.
+# tenon_nvcc_test(NAME COMMAND...): a test that needs the CUDA Toolkit; without it, shown as not run. Builds with sanitizers have none
+# of them: they would say nothing new.
 function(tenon_nvcc_test name)
+    if(TENON_SANITIZE)
+        return()
+    endif()
     if(TENON_NVCC)
         add_test(NAME ${name} COMMAND ${ARGN})
     else()
@@ -142,8 +146,12 @@ function(tenon_nvcc_test name)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120 SKIP_RETURN_CODE 77)
 endfunction()
 
-# tenon_cuda_budget(NAME budget.toml): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME.
+# tenon_cuda_budget(NAME budget.toml): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME. Budgets are for 8.0.
 function(tenon_cuda_budget name budget)
+    if(TENON_NVCC AND NOT 80 IN_LIST tenon_architectures)
+        set(TENON_NVCC "")
+        set(TENON_NO_NVCC "budgets are for the architecture 80")
+    endif()
     get_property(stems GLOBAL PROPERTY TENON_NVCC_${name})
     tenon_nvcc_test(cuda_budget_${name} ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/plugins/cuda_budget.py ${budget} ${stems})
 endfunction()

@@ -65,7 +65,7 @@ class Session:
     def program(self, name):
         path = self.build / "tests" / (f"{name}_sim" if self.dry else name)
         if not path.exists():
-            raise NotRun(f"{path.relative_to(self.build)} is not built" + ("" if self.dry else ": is there an nvcc?"))
+            raise Failed(f"{path.relative_to(self.build)} is not built" + ("" if self.dry else ": is there an nvcc?"))
         return path
 
     def run(self, *args, ok=(0,), timeout=3600, **env):
@@ -124,8 +124,6 @@ def wrappers(session):
 
 
 def sanitized(session, tool, *command):
-    if session.dry:
-        raise NotRun("dry run")
     sanitizer = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     if not os.access(sanitizer, os.X_OK):
         raise NotRun("there is no compute-sanitizer")
@@ -133,6 +131,8 @@ def sanitized(session, tool, *command):
 
 
 def sanitizer_wrappers(session, tool):
+    if session.dry:
+        raise NotRun("dry run")
     sanitized(session, tool, session.program("simt_selftest"))
 
 
@@ -141,7 +141,9 @@ def check_command(session, profile, *more):
 
 
 def sanitizer_check(session, tool):
-    for profile in [None] if session.dry else session.profiles():
+    if session.dry:
+        raise NotRun("dry run")
+    for profile in session.profiles():
         sanitized(session, tool, *check_command(session, profile, "--quick"))
 
 

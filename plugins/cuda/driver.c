@@ -44,15 +44,18 @@ tn_status tn_cuda_driver_open(tn_cuda_driver *d, tn_error *err)
     char number[32];
 
     TN_PLUGIN_TRY(open_library(d, err));
-    if (d->cuDriverGetVersion(&d->version) != CUDA_SUCCESS)
-        d->version = 0;
+    CUresult result = d->cuDriverGetVersion(&d->version);
+    if (result != CUDA_SUCCESS || d->version <= 0) /* the CUDA Toolkit has a library of stubs */
+        return tn_plugin_fail(err, TN_UNAVAILABLE,
+                              "no usable NVIDIA driver: %s is a stub without a driver",
+                              driver_names[0]);
     if (d->version < min_driver_version)
         return tn_plugin_fail(err, TN_UNAVAILABLE,
                               "the NVIDIA driver speaks CUDA %d.%d, and %d.%d is needed: install a "
                               "newer driver",
                               d->version / 1000, d->version % 1000 / 10, min_driver_version / 1000,
                               min_driver_version % 1000 / 10);
-    CUresult result = d->cuInit(0);
+    result = d->cuInit(0);
     if (result == CUDA_ERROR_NO_DEVICE)
         return tn_plugin_fail(err, TN_UNAVAILABLE,
                               "the NVIDIA driver sees no CUDA device (CUDA_VISIBLE_DEVICES hides "

@@ -3,11 +3,12 @@
 import ctypes
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, ROOT
 
 LIB = BUILD / "lib/tenon"
 PROBE = BUILD / "tests/plugins/cuda-probe.so"
@@ -52,12 +53,25 @@ def test_a_machine_without_a_driver_is_told_so(tenon):
         assert found["cuda"]["state"] == "skipped"
         assert found["cuda"]["reason"] == ("no usable NVIDIA driver: libcuda.so.1: cannot open shared object file: "
                                            "No such file or directory")
-    assert found["sim/cuda"]["state"] == "loaded" and found["sim/cuda"]["domain"] == "cuda"
+        kernels = [p for name, p in found.items() if p["domain"] == "cuda" and name != "cuda" and not name.startswith("sim/")]
+        assert all(p["state"] == "skipped" and found["cuda"]["reason"] in p["reason"] for p in kernels)
+    emulated = {name: p for name, p in found.items() if name.startswith("sim/")}
+    assert "sim/cuda" in emulated and all(p["state"] == "loaded" and p["domain"] == "cuda" for p in emulated.values())
 
 
 def test_a_driver_without_the_calls_is_too_old(tenon, hollow_driver):
     found = listed(tenon, env=hollow_driver)["cuda"]
     assert found["state"] == "skipped" and found["reason"] == "no usable NVIDIA driver: libcuda.so.1 is too old: it has no cuInit"
+
+
+def test_the_stub_of_a_toolkit_is_no_driver(tenon, tmp_path):
+    """It has every call, and each returns CUDA_ERROR_STUB_LIBRARY, 34."""
+    calls = re.findall(r"X\((cu\w+),", (ROOT / "plugins/cuda/simt/shim/cuda.h").read_text(encoding="utf-8"))
+    (tmp_path / "stub.c").write_text("".join(f"int {name}(void) {{ return 34; }}\n" for name in calls), encoding="utf-8")
+    subprocess.run(["cc", "-shared", tmp_path / "stub.c", "-o", tmp_path / "libcuda.so.1"], check=True)
+    found = listed(tenon, env={"LD_LIBRARY_PATH": str(tmp_path)})["cuda"]
+    assert found["state"] == "skipped"
+    assert found["reason"] == "no usable NVIDIA driver: libcuda.so.1 is a stub without a driver"
 
 
 def test_the_domain_takes_whatever_speaks_as_a_driver(tenon, profile, tmp_path):

@@ -4,6 +4,7 @@
 #include "tests/plugins/simt/rig.h"
 
 extern "C" {
+#include "core/base/alloc.h"
 #include "core/plugin/plugin_set.h"
 }
 
@@ -284,6 +285,31 @@ static void a_device_number_that_is_not_there_fails(void **)
     assert_string_equal(m.cuda->reason, "there is no device cuda:3, devices 0 to 0 are there");
 }
 
+static void every_allocation_of_opening_may_fail(void **)
+{
+    tn_error err = {};
+    tn_plugin_set_args args = {};
+    args.spec = &probe_spec;
+    args.n_specs = 1;
+    args.plugin_dir = PLUGIN_DIR;
+    args.device = "cuda-sim";
+    const uint64_t start = tn_alloc_count();
+    const int64_t live = tn_alloc_live();
+    tn_plugin_set *set = nullptr;
+
+    assert_int_equal(tn_plugin_set_open(&args, &set, &err), TN_OK);
+    const uint64_t n_allocations = tn_alloc_count() - start;
+    tn_plugin_set_close(set);
+    assert_true(n_allocations > 5);
+    for (uint64_t n = 1; n <= n_allocations; n++) {
+        tn_alloc_fail_at(n);
+        tn_status status = tn_plugin_set_open(&args, &set, &err);
+        tn_alloc_fail_at(0);
+        assert_int_equal(status, TN_NO_MEMORY);
+        assert_int_equal(tn_alloc_live(), live);
+    }
+}
+
 static void opening_and_closing_leaves_nothing(void **)
 {
     for (int i = 0; i < 100; i++) {
@@ -313,6 +339,7 @@ int main()
         cmocka_unit_test_setup(a_machine_without_a_device_is_skipped, reset),
         cmocka_unit_test_setup(a_device_that_is_too_old_is_skipped_with_its_name, reset),
         cmocka_unit_test_setup(a_device_number_that_is_not_there_fails, reset),
+        cmocka_unit_test_setup(every_allocation_of_opening_may_fail, reset),
         cmocka_unit_test_setup(opening_and_closing_leaves_nothing, reset),
     };
     return cmocka_run_group_tests_name("cuda_domain", tests, nullptr, nullptr);

@@ -4,9 +4,14 @@
  * host compiler the same names run on the emulator of docs/cuda.md. Kernels write neither asm nor
  * <<<>>> nor __shared__:
  *
- *     __global__ void scale(float *x, float by, int n) { int i = blockIdx.x * blockDim.x +
- * threadIdx.x; if (i < n) x[i] *= by; } LAUNCH(scale, dim3(n_blocks), dim3(256), 0, stream,
- * x, 2.0f, n);        // then check cudaGetLastError
+ *     __global__ void scale(float *x, float by, int n)
+ *     {
+ *         int i = blockIdx.x * blockDim.x + threadIdx.x;
+ *         if (i < n)
+ *             stg(&x[i], ldg(&x[i]) * by);
+ *     }
+ *     LAUNCH(scale, dim3(n_blocks), dim3(256), 0, stream, x, 2.0f, n);
+ *     // then check cudaGetLastError
  */
 #ifndef TN_PLUGINS_CUDA_SIMT_SIMT_H
 #define TN_PLUGINS_CUDA_SIMT_SIMT_H
@@ -86,25 +91,18 @@ SIMT_DEVICE void sts128(void *p, uint4 value)
     *reinterpret_cast<uint4 *>(p) = value;
 }
 
-/* PTX ISA, cp.async: 16, 8 or 4 bytes; bytes from n_src on become zero. */
-SIMT_DEVICE void cp_async16(void *dst, const void *src, int n_src = 16)
-{
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(simt_shared_address(dst)),
-                 "l"(src), "r"(n_src)
-                 : "memory");
-}
-SIMT_DEVICE void cp_async8(void *dst, const void *src, int n_src = 8)
-{
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(simt_shared_address(dst)),
-                 "l"(src), "r"(n_src)
-                 : "memory");
-}
-SIMT_DEVICE void cp_async4(void *dst, const void *src, int n_src = 4)
-{
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(simt_shared_address(dst)),
-                 "l"(src), "r"(n_src)
-                 : "memory");
-}
+/* PTX ISA, cp.async: 16, 8 or 4 bytes; bytes from n_src on become zero. Only 16 may bypass L1. */
+#    define SIMT_CP_ASYNC(bytes, cache)                                                            \
+        SIMT_DEVICE void cp_async##bytes(void *dst, const void *src, int n_src = bytes)            \
+        {                                                                                          \
+            asm volatile("cp.async." cache ".shared.global [%0], [%1], " #bytes                    \
+                         ", %2;" ::"r"(simt_shared_address(dst)),                                  \
+                         "l"(src), "r"(n_src)                                                      \
+                         : "memory");                                                              \
+        }
+SIMT_CP_ASYNC(16, "cg")
+SIMT_CP_ASYNC(8, "ca")
+SIMT_CP_ASYNC(4, "ca")
 SIMT_DEVICE void cp_async_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");
