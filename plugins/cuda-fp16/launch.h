@@ -17,7 +17,6 @@ extern "C" {
 /* ---- device.cu ---- */
 typedef struct fp16_device {
     int n_sms, major, minor;
-    int max_shared_bytes; /* of one block */
 } fp16_device;
 int fp16_device_read(int device, fp16_device *out);
 const char *fp16_error_text(int error);

@@ -9,8 +9,7 @@ extern "C" int fp16_device_read(int device, fp16_device *out)
         int *value;
     } wanted[] = { { cudaDevAttrMultiProcessorCount, &out->n_sms },
                    { cudaDevAttrComputeCapabilityMajor, &out->major },
-                   { cudaDevAttrComputeCapabilityMinor, &out->minor },
-                   { cudaDevAttrMaxSharedMemoryPerBlockOptin, &out->max_shared_bytes } };
+                   { cudaDevAttrComputeCapabilityMinor, &out->minor } };
     for (const auto &one : wanted) {
         cudaError_t error = cudaDeviceGetAttribute(one.value, one.attribute, device);
         if (error != cudaSuccess)
