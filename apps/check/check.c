@@ -118,13 +118,13 @@ tn_status tn_check_one(tn_check_session *s, tn_check_kernel *k, const tn_check_c
 {
     tn_check_output got;
     tn_check_fault fault = { 0 };
+    const tn_check_class class = tn_check_class_of(k->kernel->tolerance, &k->node);
     tn_status status = tn_check_kernel_run(k, c, &got, &fault, err);
     tn_check_verdict_fault(&fault, out);
     if (!status && got.out[0] == NULL && got.pool == NULL && fault.what)
         return TN_OK; /* it did not run to its end: nothing to compare */
     if (!status)
-        status = tn_check_compare(c, e, &got, tn_check_class_find(k->kernel->tolerance),
-                                  s->setup->team, out, err);
+        status = tn_check_compare(c, e, &got, &class, s->setup->team, out, err);
     tn_check_output_deinit(&got);
     return status;
 }

@@ -79,9 +79,9 @@ static double row_limit(const tn_check_class *k, const tn_check_part *part, int3
 static void compare_row(const tn_check_kernel *k, const tn_check_part *part, int32_t index,
                         int32_t row, const float *got, const float *expected, tn_check_verdict *out)
 {
-    const tn_check_class *class = tn_check_class_find(k->kernel->tolerance);
+    const tn_check_class class = tn_check_class_of(k->kernel->tolerance, &k->node);
     for (int32_t i = 0; i < part->rows.cols && !out->failed; i++) {
-        const double limit = row_limit(class, part, row, i, expected[i]);
+        const double limit = row_limit(&class, part, row, i, expected[i]);
         const double error = fabs((double)got[i] - (double)expected[i]);
         tn_check_fault fault = { 0 };
         if (got[i] == expected[i] || error <= limit || (isnan(got[i]) && isnan(expected[i])))

@@ -35,9 +35,18 @@ const tn_check_class *tn_check_class_find(const char *name)
     return NULL;
 }
 
+tn_check_class tn_check_class_of(const char *name, const tn_node *node)
+{
+    const tn_check_class *found = tn_check_class_find(name);
+    tn_check_class k = found ? *found : classes[0]; /* the loader lets no other name in */
+    if (k.operand > 0)
+        k.operand = fmax(k.operand, node->act_dtype == TN_BF16 ? tn_check_unit(TN_BF16) : 0);
+    return k;
+}
+
 double tn_check_unit(int32_t dtype)
 {
-    return dtype == TN_F16 ? 0x1p-11 : dtype == TN_BF16 ? 0x1p-9 : 0x1p-24;
+    return dtype == TN_F16 ? 0x1p-11 : dtype == TN_BF16 ? 0x1p-8 : 0x1p-24;
 }
 
 double tn_check_sum_terms(double n)

@@ -13,7 +13,7 @@
 typedef struct tn_check_class {
     const char *name;
     double sum;     /* of a term of a sum, and of elementary functions */
-    double operand; /* of each operand of a product; 0: operands are not rounded */
+    double operand; /* of each operand of a product, in f16; 0: operands are not rounded */
     bool exact;     /* the same bits, after rounding to the edge's type */
     bool a8;        /* activations of quantised weights in 8 bits, by groups of at least 32 */
     bool w8;        /* weights that come as values (K-quants) in 8 bits, by groups of 32 */
@@ -26,6 +26,9 @@ enum { TN_CHECK_CODE_GROUP = 32, TN_CHECK_MAX_CODE = 127, TN_CHECK_SIGMAS = 6 };
 
 /** The class of that name, or NULL. */
 const tn_check_class *tn_check_class_find(const char *name);
+/** The class of that name for a node: where operands are rounded to 16 bits, they are to the type
+ * of its activations. */
+tn_check_class tn_check_class_of(const char *name, const tn_node *node);
 /** All classes, ending with a row whose name is NULL. */
 const tn_check_class *tn_check_class_table(void);
 
@@ -44,7 +47,7 @@ tn_status tn_check_key_limits(const tn_check_case *c, const tn_check_expected *e
                               tn_error *err) TN_MUST_USE;
 void tn_check_limits_deinit(tn_check_limits *limits);
 
-/** Unit roundoff of a float type: 2^-24, 2^-11, 2^-9. */
+/** Unit roundoff of a float type: 2^-24, 2^-11, 2^-8. */
 double tn_check_unit(int32_t dtype);
 /** What n terms added in any order may lose, in units: n + 8 up to 1,024, then by the square root
  * (Higham and Mary 2019: roundings of long sums hardly all go one way). */

@@ -9,6 +9,7 @@
 #include "apps/check/limits.h"
 #include "core/base/alloc.h"
 #include "core/exec/executor.h"
+#include "runtime/kv_values.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 #include "apps/check/compare.h"
 #include "core/base/alloc.h"
 #include "core/exec/executor.h"
+#include "runtime/kv_values.h"
 
 #include <math.h>
 #include <stdio.h>

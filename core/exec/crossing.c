@@ -117,3 +117,15 @@ tn_status tn_exec_write_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t
                     e->width);
     return domain->is_host ? TN_OK : send(domain, addr, rows_bytes(place, rows), err);
 }
+
+tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, const void **out,
+                              tn_error *err)
+{
+    if (layer < 0 || layer >= exec->graph->n_layers || block < 0 || block >= exec->args.n_blocks)
+        return tn_fail(err, TN_INVALID, "KV block %d of layer %d: there are %d blocks, %d layers",
+                       block, layer, exec->args.n_blocks, exec->graph->n_layers);
+    const tn_bound_kv *kv = &exec->binding->kv[layer];
+    return tn_exec_fetch(&exec->domain[kv->domain],
+                         exec->kv[layer].addr + (uint64_t)block * kv->block_bytes, kv->block_bytes,
+                         out, err);
+}

@@ -23,7 +23,14 @@ typedef struct tn_exec_domain {
     tn_batch batch;
 } tn_exec_domain;
 
-enum { TN_BATCH_ARRAYS = 9 };
+/* Decode steps that are replayed as one graph (replay.c). */
+typedef struct tn_exec_bucket {
+    int32_t n_seqs, max_kv; /* what a step is padded to */
+    bool is_warm;           /* it has run once */
+    void *graph;            /* NULL: not recorded yet */
+} tn_exec_bucket;
+
+enum { TN_BATCH_ARRAYS = 9, TN_BUCKET_LOG2 = 31 };
 
 struct tn_executor {
     tn_executor_args args;
@@ -43,6 +50,8 @@ struct tn_executor {
     uint64_t tap_bytes;
     int32_t n_tokens, slice_rows; /* of the running step */
     tn_error lost;                /* code 0 while the devices work */
+    bool may_record;              /* decode steps, as graphs */
+    tn_exec_bucket bucket[TN_BUCKET_LOG2][TN_BUCKET_LOG2][2]; /* by sequences, longest, argmax */
 };
 
 /* ---- crossing.c: edges between domains and to f32 ---- */
@@ -61,8 +70,10 @@ tn_status tn_exec_write_edge(tn_executor *exec, int32_t d, int32_t edge, int32_t
 /* ---- upload.c: batch arrays ---- */
 tn_status tn_exec_batch_init(tn_executor *exec, tn_error *err) TN_MUST_USE;
 void tn_exec_batch_deinit(tn_executor *exec);
-/** Check the step against the bounds, fill the block and copy it to the devices. */
-tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *step, tn_error *err) TN_MUST_USE;
+/** Check the step against the bounds, fill the block, padded to the bucket (NULL: none), and copy it
+ * to the devices. */
+tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *step, const tn_exec_bucket *bucket,
+                         tn_error *err) TN_MUST_USE;
 /** Make the batch of every domain show rows [row0, row0 + n) of the step. */
 void tn_exec_set_slice(tn_executor *exec, int32_t row0, int32_t n);
 
@@ -71,7 +82,21 @@ void tn_exec_set_slice(tn_executor *exec, int32_t row0, int32_t n);
 void tn_exec_prepare_nodes(tn_executor *exec);
 /** Crossings, run, tap. */
 tn_status tn_exec_run_at(tn_executor *exec, int32_t node_index, tn_error *err) TN_MUST_USE;
+/** Nodes from `first` on; the argmax node only when wanted. */
+tn_status tn_exec_run_from(tn_executor *exec, int32_t first, bool argmax,
+                           tn_error *err) TN_MUST_USE;
+/** The argmax node runs only when no logits are wanted. */
+bool tn_exec_wants_argmax(const tn_exec_step *step);
 /** Rows of an edge in the running step. */
 int32_t tn_exec_rows(const tn_executor *exec, int32_t edge);
+
+/* ---- replay.c: decode steps as graphs ---- */
+void tn_exec_replay_init(tn_executor *exec);
+void tn_exec_replay_deinit(tn_executor *exec);
+/** The bucket of a step; NULL: it runs node by node. */
+tn_exec_bucket *tn_exec_bucket_of(tn_executor *exec, const tn_exec_step *step);
+/** All nodes on the step that was uploaded for the bucket. */
+tn_status tn_exec_replay(tn_executor *exec, tn_exec_bucket *bucket, bool argmax,
+                         tn_error *err) TN_MUST_USE;
 
 #endif

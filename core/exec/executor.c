@@ -172,6 +172,7 @@ static tn_status open_all(tn_executor *exec, tn_error *err)
     if (exec->args.keep_all)
         TN_TRY(open_tap(exec, err));
     tn_exec_prepare_nodes(exec);
+    tn_exec_replay_init(exec);
     return wait_all(exec, err);
 }
 
@@ -201,6 +202,7 @@ void tn_executor_destroy(tn_executor *exec)
     for (int32_t l = 0; exec->kv && l < exec->graph->n_layers; l++)
         tn_domain_memory_release(&exec->kv[l]);
     tn_exec_batch_deinit(exec);
+    tn_exec_replay_deinit(exec);
     for (int32_t d = 0; d < TN_MAX_DOMAINS; d++)
         close_domain(&exec->domain[d]);
     tn_pages_release(exec->tap_values, (size_t)exec->tap_bytes);
@@ -287,11 +289,8 @@ static tn_status deliver(tn_executor *exec, const tn_exec_step *step, int32_t ro
 static tn_status run_slice(tn_executor *exec, const tn_exec_step *step, int32_t first, int32_t row0,
                            int32_t n, tn_error *err)
 {
-    bool want_argmax = step->argmax && !step->logits && !step->on_rows;
     tn_exec_set_slice(exec, row0, n);
-    for (int32_t i = first; i < exec->binding->n_nodes; i++)
-        if (want_argmax || exec->binding->node[i].out[0] != exec->graph->argmax)
-            TN_TRY(tn_exec_run_at(exec, i, err));
+    TN_TRY(tn_exec_run_from(exec, first, tn_exec_wants_argmax(step), err));
     return deliver(exec, step, row0, n, err);
 }
 
@@ -299,9 +298,15 @@ static tn_status run_step(tn_executor *exec, const tn_exec_step *step, tn_error 
 {
     int32_t max_rows = exec->binding->max_rows;
     int32_t i = 0;
+    tn_exec_bucket *bucket = tn_exec_bucket_of(exec, step);
     TN_TRY(begin(exec, err));
-    TN_TRY(tn_exec_upload(exec, step, err));
+    TN_TRY(tn_exec_upload(exec, step, bucket, err));
     TN_TRY(copy_blocks(exec, step, err));
+    if (bucket) {
+        TN_TRY(tn_exec_replay(exec, bucket, tn_exec_wants_argmax(step), err));
+        TN_TRY(deliver(exec, step, 0, step->n_rows, err));
+        return wait_all(exec, err);
+    }
     for (; i < exec->binding->n_nodes && !exec->node[i].wanted; i++)
         TN_TRY(tn_exec_run_at(exec, i, err));
     for (int32_t row0 = 0; row0 < step->n_rows; row0 += max_rows) {
@@ -330,7 +335,7 @@ static tn_status run_node(tn_executor *exec, int32_t node_index, const tn_exec_s
     tn_tap_fn tap = exec->tap;
     int32_t n_crossings = exec->node[node_index].n_crossings;
     TN_TRY(begin(exec, err));
-    TN_TRY(tn_exec_upload(exec, step, err));
+    TN_TRY(tn_exec_upload(exec, step, NULL, err));
     if (step->n_rows > exec->binding->max_rows)
         return tn_fail(err, TN_INVALID, "%d rows for one node: at most %d are allowed",
                        step->n_rows, exec->binding->max_rows);

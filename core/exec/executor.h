@@ -56,14 +56,8 @@ void tn_executor_set_tap(tn_executor *exec, tn_tap_fn tap, void *ctx);
  */
 tn_status tn_executor_run_node(tn_executor *exec, int32_t node_index, const tn_exec_step *step, const float *const *in, float *const *out,
                                tn_error *err) TN_MUST_USE;
-/**
- * K and V [kv_heads][block_tokens][head_dim] of a KV block in host memory, for people and the checker. TN_UNSUPPORTED for formats that are
- * not of the catalogue.
- */
-tn_status tn_kv_block_values(const char *format, const tn_attention *attention, int32_t block_tokens, const void *block, float *k, float *v,
-                             tn_error *err) TN_MUST_USE;
-/** Copy one KV block of a layer out as f32: k, v [kv_heads][block_tokens][head_dim]. */
-tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, float *k, float *v, tn_error *err) TN_MUST_USE;
+/** The bytes of one KV block of a layer, in host memory; valid until the executor is used again. */
+tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, const void **out, tn_error *err) TN_MUST_USE;
 
 /** rows x width elements from one dtype and row stride to another; through f32 unless they are
  * equal. Any of f32 f16 bf16; i32 to i32. */

@@ -134,3 +134,16 @@ tn_status tn_exec_run_at(tn_executor *exec, int32_t node_index, tn_error *err)
                        bound->plugin->name, bound->kernel->name, own.text);
     return exec->tap && exec->tap_values ? call_tap(exec, bound, err) : TN_OK;
 }
+
+bool tn_exec_wants_argmax(const tn_exec_step *step)
+{
+    return step->argmax && !step->logits && !step->on_rows;
+}
+
+tn_status tn_exec_run_from(tn_executor *exec, int32_t first, bool argmax, tn_error *err)
+{
+    for (int32_t i = first; i < exec->binding->n_nodes; i++)
+        if (argmax || exec->binding->node[i].out[0] != exec->graph->argmax)
+            TN_TRY(tn_exec_run_at(exec, i, err));
+    return TN_OK;
+}

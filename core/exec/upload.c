@@ -120,8 +120,27 @@ static void point_at(tn_executor *exec, tn_exec_domain *domain, const tn_exec_st
     };
 }
 
-tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, tn_error *err)
+/* Sequences of one token that write nothing and see nothing, up to the bucket's number. */
+static void pad(tn_executor *exec, const tn_exec_bucket *bucket, tn_exec_step *s)
 {
+    int32_t *array[TN_BATCH_ARRAYS];
+    for (int32_t i = 0; i < TN_BATCH_ARRAYS; i++)
+        array[i] = (int32_t *)(void *)((char *)exec->batch_block + exec->batch_offset[i]);
+    for (int32_t i = s->n_seqs; i < bucket->n_seqs; i++) {
+        array[TOKENS][i] = array[POS][i] = array[KV_LEN][i] = array[ROPE_INDEX][i] = 0;
+        array[SLOT][i] = -1;
+        array[ROWS][i] = i;
+        array[Q_START][i + 1] = i + 1;
+    }
+    s->n_tokens = s->n_seqs = s->n_decode = s->n_rows = bucket->n_seqs;
+    s->max_kv = bucket->max_kv;
+    s->n_tables = exec->args.max_tables;
+}
+
+tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, const tn_exec_bucket *bucket,
+                         tn_error *err)
+{
+    tn_exec_step shown = *s; /* what kernels see */
     size_t tokens = (size_t)s->n_tokens;
     size_t seqs = (size_t)s->n_seqs;
     TN_TRY(check_step(exec, s, err));
@@ -134,17 +153,19 @@ tn_status tn_exec_upload(tn_executor *exec, const tn_exec_step *s, tn_error *err
     put(exec, TABLE, s->table, seqs * (size_t)exec->args.table_stride);
     put(exec, ROWS, s->rows, (size_t)s->n_rows);
     put(exec, ROPE_TABLE, s->rope_table, (size_t)s->n_tables * (size_t)exec->half_rotary);
-    exec->n_tokens = s->n_tokens;
+    if (bucket)
+        pad(exec, bucket, &shown);
+    exec->n_tokens = shown.n_tokens;
     for (int32_t d = 0; d < exec->binding->n_domains; d++) {
         tn_exec_domain *domain = &exec->domain[d];
-        point_at(exec, domain, s);
+        point_at(exec, domain, &shown);
         if (!domain->is_host)
             TN_TRY(domain->device.domain->copy(domain->device.self, domain->batch_memory.addr,
                                                (uint64_t)(uintptr_t)exec->batch_block,
                                                exec->batch_bytes, TN_TO_DEVICE, domain->stream,
                                                err));
     }
-    tn_exec_set_slice(exec, 0, s->n_rows);
+    tn_exec_set_slice(exec, 0, shown.n_rows);
     return TN_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "core/base/float16.h"
 #include "core/exec/exec_internal.h"
 #include "core/graph/rope.h"
+#include "runtime/kv_values.h"
 #include "tests/support/rig.h"
 #include "tests/support/temp_dir.h"
 
@@ -108,6 +109,17 @@ static void run(fixture *f, const tn_exec_step *step)
     succeed(tn_executor_run(f->exec, step, &err), &err);
 }
 
+/* A block of a layer as f32. */
+static tn_status read_kv(fixture *f, int32_t layer, int32_t block, float *k, float *v,
+                         tn_error *err)
+{
+    const void *bytes;
+    TN_TRY(tn_executor_read_kv(f->exec, layer, block, &bytes, err));
+    const tn_bound_kv *kv = &f->rig.binding->kv[layer];
+    return tn_kv_block_values(kv->format->name, &kv->attention, f->rig.binding->block_tokens, bytes,
+                              k, v, err);
+}
+
 static void host_logits(float **out, int32_t *vocab)
 {
     fixture f;
@@ -156,15 +168,15 @@ static void a_step_without_rows_only_fills_the_cache(void **state)
     f.logits[0] = 123.0F;
     run(&f, &step);
     assert_true(f.logits[0] == 123.0F);
-    succeed(tn_executor_read_kv(f.exec, 1, 2, k, v, &err), &err);
+    succeed(read_kv(&f, 1, 2, k, v, &err), &err);
     for (int32_t i = 0; i < BLOCK; i++)
         most = fmaxf(most, fabsf(v[i]));
     assert_true(most > 0.0F);
-    succeed(tn_executor_read_kv(f.exec, 1, 3, k, v, &err), &err); /* nobody's block */
+    succeed(read_kv(&f, 1, 3, k, v, &err), &err); /* nobody's block */
     for (int32_t i = 0; i < BLOCK; i++)
         assert_true(k[i] == 0.0F && v[i] == 0.0F);
-    assert_int_equal(tn_executor_read_kv(f.exec, 2, 0, k, v, &err), TN_INVALID);
-    assert_int_equal(tn_executor_read_kv(f.exec, 0, BLOCKS, k, v, &err), TN_INVALID);
+    assert_int_equal(read_kv(&f, 2, 0, k, v, &err), TN_INVALID);
+    assert_int_equal(read_kv(&f, 0, BLOCKS, k, v, &err), TN_INVALID);
     close_fixture(&f);
 }
 
@@ -186,7 +198,7 @@ static void every_kv_format_reads_back_close_to_f32(void **state)
         open_fixture(&f, &o, false);
         tn_exec_step step = step_of(&f, 0);
         run(&f, &step);
-        succeed(tn_executor_read_kv(f.exec, 0, 2, k[i], v[i], &err), &err);
+        succeed(read_kv(&f, 0, 2, k[i], v[i], &err), &err);
         /* The plugin reads its own pages alike. */
         const tn_bound_kv *kv = &f.rig.binding->kv[0];
         if (kv->format->to_f32) {
@@ -227,13 +239,13 @@ static void blocks_are_copied_in_every_layer_before_the_step(void **state)
     step.copy_src = &src;
     step.copy_dst = &dst;
     for (int32_t layer = 0; layer < 2; layer++) {
-        succeed(tn_executor_read_kv(f.exec, layer, 2, a[0], a[1], &err), &err);
+        succeed(read_kv(&f, layer, 2, a[0], a[1], &err), &err);
         if (layer == 0)
             continue;
         run(&f, &step);
-        succeed(tn_executor_read_kv(f.exec, layer, 3, b[0], b[1], &err), &err);
+        succeed(read_kv(&f, layer, 3, b[0], b[1], &err), &err);
         assert_memory_equal(a, b, sizeof(a));
-        succeed(tn_executor_read_kv(f.exec, layer, 2, b[0], b[1], &err), &err);
+        succeed(read_kv(&f, layer, 2, b[0], b[1], &err), &err);
         assert_memory_not_equal(a, b, sizeof(a));
     }
     close_fixture(&f);

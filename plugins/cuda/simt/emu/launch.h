@@ -5,6 +5,7 @@
 #define TN_PLUGINS_CUDA_SIMT_EMU_LAUNCH_H
 
 #include "plugins/cuda/simt/emu/core.h"
+#include "plugins/cuda/simt/shim/cuda_runtime.h"
 
 #include <type_traits>
 
@@ -84,6 +85,9 @@ static inline void launch(const char *name, void (*kernel)(Types...), dim3 grid,
                          shared_bytes, stream,
                          packed::run,  &call,
                          sizeof call };
+    if (shared_bytes > 48 * 1024) /* as LAUNCH on a device */
+        cudaFuncSetAttribute(args.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared_bytes));
     tn_simt_launch(&args);
 }
 

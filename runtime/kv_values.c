@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * KV blocks as f32, for people and the checker. The layouts of the catalogue formats are the core's
- * own, not the plugin's: a block holds its heads one after the other, each with K[T][D], V[T][D]
- * and, for i8, Kparam[T] and Vparam[T] of {scale, zero} in f16.
- */
+#include "runtime/kv_values.h"
+
 #include "core/base/float16.h"
-#include "core/exec/exec_internal.h"
+#include "core/exec/executor.h"
 
 #include <string.h>
 
@@ -79,22 +76,4 @@ tn_status tn_kv_block_values(const char *format, const tn_attention *attention,
     else
         return tn_fail(err, TN_UNSUPPORTED, "KV format %s cannot be read as f32", format);
     return TN_OK;
-}
-
-tn_status tn_executor_read_kv(tn_executor *exec, int32_t layer, int32_t block, float *k, float *v,
-                              tn_error *err)
-{
-    if (layer < 0 || layer >= exec->graph->n_layers || block < 0 || block >= exec->args.n_blocks)
-        return tn_fail(err, TN_INVALID, "KV block %d of layer %d: there are %d blocks, %d layers",
-                       block, layer, exec->args.n_blocks, exec->graph->n_layers);
-    const tn_bound_kv *kv = &exec->binding->kv[layer];
-    const int32_t tokens = exec->binding->block_tokens;
-    const void *bytes;
-    TN_TRY(tn_exec_fetch(&exec->domain[kv->domain],
-                         exec->kv[layer].addr + (uint64_t)block * kv->block_bytes, kv->block_bytes,
-                         &bytes, err));
-    tn_status st = tn_kv_block_values(kv->format->name, &kv->attention, tokens, bytes, k, v, err);
-    if (st == TN_UNSUPPORTED && kv->format->to_f32)
-        st = kv->format->to_f32(kv->plugin->self, &kv->attention, tokens, bytes, k, v, err);
-    return st;
 }
