@@ -2,7 +2,7 @@
 /*
  * attention over the paged pool: sequences with one new token go to the decode kernel, which splits
  * their positions over blocks, the others to the prefill kernel. Splits are fixed ranges of
- * positions, chosen when the node is planned, so results do not depend on the batch.
+ * positions, chosen when the node is planned, whatever the batch.
  */
 #include "plugins/cuda-fp16/fp16.h"
 

@@ -30,7 +30,7 @@ SIMT_DEVICE void load_x(const fp16_linear_args &a, int k0, int n_words, uint4 *x
 
 // Block of 4 warps, a warp Columns columns of y (with Glu, those of both matrices) over all of k, a
 // lane 8 k of 16 bytes at a time; the lanes' sums meet in shuffles. No split over k: its order is
-// fixed, so a result does not depend on the other rows.
+// fixed.
 // Bytes: out * padded * 2 of weights (twice with Glu), read once; x comes from L2 for every 4 *
 // Columns columns. Operations: 2 * rows * out * in. In flight: 16 bytes * Columns a lane, 8 KB a
 // block at Columns 4, some 8 blocks a SM: above the 11 to 17 KB that HBM needs (reference, section
