@@ -17,7 +17,7 @@ static const char intro[] =
     "\n"
     "```yaml\n"
     "model: ${TENON_MODELS}/SmolLM2-135M-Instruct.Q4_1.gguf\n"
-    "plugins: [cpu-ref]\n"
+    "plugins: [cpu-simd, cpu-ref]\n"
     "kv: {format: i8, block_tokens: 64}\n"
     "generate: {temperature: 0.7, max_tokens: 256}\n"
     "```\n"

@@ -38,7 +38,7 @@ const tn_profile_key tn_profile_keys[] = {
       .help = "where the model runs; a device is provided by the plugin of its name" },
     { .path = "plugins",
       .type = TN_KEY_PLUGINS,
-      .fallback = "[cpu-ref]",
+      .fallback = "[cpu-simd, cpu-ref]",
       .help = "backend plugins in order of preference: names, absolute paths, or maps with the "
               "keys below" },
     { .path = "plugins[].name",

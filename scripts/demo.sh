@@ -3,7 +3,7 @@
 # From a fresh Debian machine to an answer: packages, build, model, one question. Usage: scripts/demo.sh [QUESTION]
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-question=${1:-What is the capital of France?}
+question=${1:-Name the capital of France.}
 
 scripts/install-deps.sh
 say "building (build/release)"

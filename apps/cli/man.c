@@ -12,7 +12,7 @@ typedef struct example {
 /* One row a line, however long: it is a table. */
 /* clang-format off */
 static const example examples[] = {
-    { "run", "tenon run --profile configs/demo.yaml -p \"What is the capital of France?\"", "answer a question" },
+    { "run", "tenon run --profile configs/demo.yaml -p \"Name the capital of France.\"", "answer a question" },
     { "run", "tenon run --model model.gguf --raw -p \"Once upon\" -n 50 --seed 1", "continue a text" },
     { "chat", "tenon chat --profile configs/cpu.yaml --system \"Answer in French.\"", "talk, with a system message" },
     { "inspect", "tenon inspect model.gguf", "tell what a file is" },

@@ -39,7 +39,7 @@ def golden_prompt():
 
 
 def test_the_demo_profile_answers(tenon):
-    done = tenon("run", "--profile", ROOT / "configs/demo.yaml", "-p", "What is the capital of France?")
+    done = tenon("run", "--profile", ROOT / "configs/demo.yaml", "-p", "Name the capital of France.")
     assert "Paris" in done.stdout.decode()
 
 

@@ -97,7 +97,7 @@ def test_explain_names_every_node_and_its_kernel(tenon, tiny):
     nodes = tenon.json("explain", "--model", tiny)["nodes"]
     ops = {n["op"] for n in nodes}
     assert {"embed", "norm_linear", "rope_kv_write", "attention", "linear_add", "norm_linear_glu", "argmax"} <= ops
-    assert all(n["plugin"] == "cpu-ref" for n in nodes)
+    assert all(n["plugin"] == "cpu-simd" for n in nodes)
     assert sum(n["node"].startswith("layer.0.") for n in nodes) == 6
     text = tenon("explain", "--model", tiny).stdout.decode()
     assert all(n["node"] in text for n in nodes)

@@ -13,7 +13,7 @@ TINY = json.loads((GOLDEN / "tiny_models.json").read_text(encoding="utf-8"))
 def test_a_tiny_model_gives_the_ids_and_logits_of_transformers(tenon, make_model, name):
     model = make_model(*TINY[name]["options"])
     for expected in golden(name)["prompts"]:
-        result = tenon.ids(model, expected["prompt_ids"], len(expected["ids"]), "--set", "kv.format=f32")
+        result = tenon.ids(model, expected["prompt_ids"], len(expected["ids"]), "--set", "kv.format=f32", "--set", "plugins=cpu-ref")
         assert_like_golden(result, expected, 1e-4)
 
 
@@ -31,7 +31,7 @@ def test_a_device_that_is_not_the_host_gives_the_same_bits(tenon, make_model):
                        f"plugins: [{{name: simdev, path: {BUILD / 'tests/plugins/simdev.so'}}}]\n", encoding="utf-8")
     ask = ("--ids", "5,4,3,2,1,9,8,7", "-n", 24, "--greedy", "--ignore-eos", "--top-logits", 5)
     device = tenon.json("run", "--profile", profile, *ask)
-    host = tenon.json("run", "--model", model, "--set", "kv.format=f16", *ask)
+    host = tenon.json("run", "--model", model, "--set", "kv.format=f16", "--set", "plugins=cpu-ref", *ask)
     assert device["steps"] == host["steps"]
 
 

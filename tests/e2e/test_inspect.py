@@ -144,7 +144,7 @@ def test_explain_places_every_edge_in_an_arena_that_holds_it(tenon, tiny):
     assert arena["domain"] == "host" and max(ends) == arena["bytes"] == out["memory"]["activations"]
     assert arena["bytes"] < arena["bytes_without_sharing"] == sum(e["bytes"] for e in arena["edges"])
     packed = [n for n in out["nodes"] if n["weight_bytes"] > 0]
-    assert all(n["layout"].startswith("cpu-ref/") for n in packed) and {n["layout"] for n in packed} <= {u["layout"] for u in out["layouts"]}
+    assert all(n["layout"].startswith("cpu-simd/") for n in packed) and {n["layout"] for n in packed} <= {u["layout"] for u in out["layouts"]}
 
 
 def test_metadata_only_is_read(tenon, make_model, tmp_path):

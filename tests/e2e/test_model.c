@@ -59,12 +59,13 @@ typedef struct session {
 static void open_session(session *s, const char *const *sets)
 {
     tn_error err = { 0 };
-    int32_t n = 0;
-    while (sets[n])
-        n++;
+    const char *all[MAX_SETS] = { "plugins=cpu-ref" };
+    int32_t n = 1;
+    for (int32_t i = 0; sets[i] && n < MAX_SETS; i++)
+        all[n++] = sets[i];
     const tn_open_args args = { .size = sizeof args,
                                 .model = model_path,
-                                .set = sets,
+                                .set = all,
                                 .n_sets = n,
                                 .plugin_dir = TEST_PLUGIN_DIR };
     tn_engine_args engine;

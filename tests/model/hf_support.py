@@ -21,9 +21,9 @@ def golden(name):
 
 
 def run(model, ids, *sets):
-    """Logits at every position, f32 [ids, vocabulary]."""
+    """Logits at every position, f32 [ids, vocabulary]; by cpu-ref, unless a set says otherwise."""
     done = subprocess.run([BUILD / "bin/prompt_logits", BUILD / "lib/tenon/plugins", model, ",".join(map(str, ids)), "kv.format=f32",
-                           f"context.length={len(ids)}", *sets], capture_output=True, timeout=120, check=False)
+                           "plugins=cpu-ref", f"context.length={len(ids)}", *sets], capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return numpy.frombuffer(done.stdout, "=f4").reshape(len(ids), -1)
 

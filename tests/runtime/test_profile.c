@@ -92,8 +92,9 @@ static void a_model_alone_gets_every_default(void **state)
     assert_string_equal(p->device.name, "cpu");
     assert_string_equal(p->device.raw, "cpu");
     assert_int_equal(p->device.index, 0);
-    assert_int_equal(p->n_plugins, 1);
-    assert_string_equal(p->plugins[0].name, "cpu-ref");
+    assert_int_equal(p->n_plugins, 2);
+    assert_string_equal(p->plugins[0].name, "cpu-simd");
+    assert_string_equal(p->plugins[1].name, "cpu-ref");
     assert_null(p->plugins[0].path);
     assert_null(p->plugins[0].sha256);
     assert_false(p->plugins[0].required);
