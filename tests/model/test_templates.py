@@ -37,7 +37,10 @@ def judge(got, want):
     return "an error where Jinja2 has a text"
 
 
-@pytest.mark.parametrize("seed", [1, 50_001, secrets.randbits(48)], ids=["fixed", "fixed2", "fresh"])
+FIXED_SEEDS = (1, 50_001)
+
+
+@pytest.mark.parametrize("seed", [*FIXED_SEEDS, secrets.randbits(48)], ids=["fixed", "fixed2", "fresh"])
 def test_random_templates_give_the_text_of_jinja2_or_a_clean_error(seed):
     warnings.simplefilter("ignore", SyntaxWarning)  # of Python, about constants in the code that Jinja2 makes
     templates = [template_grammar.template(seed + i) for i in range(N_TEMPLATES)]
@@ -48,10 +51,11 @@ def test_random_templates_give_the_text_of_jinja2_or_a_clean_error(seed):
             assert wrong is None, f"seed {seed + i}: {wrong}\n{text}\nTenon:  {got}\nJinja2: {want!r}"
             n_equal += "text" in got
             n_refused += "text" not in got and not isinstance(want, Exception)
-    # Many random templates are errors in both; those that Tenon alone refuses are few: 6 % of many. Of 300 templates, which all their
-    # contexts refuse together, the share varies: the limit is beyond what a fresh seed meets.
-    assert n_equal > N_TEMPLATES // 2, f"seed {seed}: only {n_equal} texts were compared"
-    assert n_refused < 0.2 * (n_equal + n_refused), f"seed {seed}: {n_refused} refused, {n_equal} equal"
+    # Many random templates are errors in both; those that Tenon alone refuses are few, 6 % of many. Of 300, which all their contexts
+    # refuse together, the share varies: a fresh seed has a wider limit, so that chance does not fail the test.
+    limit = 0.08 if seed in FIXED_SEEDS else 0.2
+    assert n_equal > N_TEMPLATES, f"seed {seed}: only {n_equal} texts were compared"
+    assert n_refused < limit * (n_equal + n_refused), f"seed {seed}: {n_refused} refused, {n_equal} equal"
 
 
 @pytest.mark.parametrize("name", make_template_goldens.names())
