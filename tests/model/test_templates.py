@@ -16,7 +16,6 @@ import template_grammar
 
 BUILD = pathlib.Path(os.environ.get("TENON_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build/release"))
 NOW = 1_700_000_000
-N_TEMPLATES = 300
 
 
 def render(templates):
@@ -37,13 +36,11 @@ def judge(got, want):
     return "an error where Jinja2 has a text"
 
 
-FIXED_SEEDS = (1, 50_001)
-
-
-@pytest.mark.parametrize("seed", [*FIXED_SEEDS, secrets.randbits(48)], ids=["fixed", "fixed2", "fresh"])
-def test_random_templates_give_the_text_of_jinja2_or_a_clean_error(seed):
+# The share of what is refused varies by 2 % from one 300 to the next: of a fresh seed there are more, so that chance hides nothing.
+@pytest.mark.parametrize("seed, n", [(1, 300), (50_001, 300), (secrets.randbits(48), 1200)], ids=["fixed", "fixed2", "fresh"])
+def test_random_templates_give_the_text_of_jinja2_or_a_clean_error(seed, n):
     warnings.simplefilter("ignore", SyntaxWarning)  # of Python, about constants in the code that Jinja2 makes
-    templates = [template_grammar.template(seed + i) for i in range(N_TEMPLATES)]
+    templates = [template_grammar.template(seed + i) for i in range(n)]
     n_equal = n_refused = 0
     for i, (text, results) in enumerate(zip(templates, render(templates), strict=True)):
         for got, want in zip(results, jinja_reference.render(text, template_grammar.CONTEXTS, NOW), strict=True):
@@ -51,11 +48,9 @@ def test_random_templates_give_the_text_of_jinja2_or_a_clean_error(seed):
             assert wrong is None, f"seed {seed + i}: {wrong}\n{text}\nTenon:  {got}\nJinja2: {want!r}"
             n_equal += "text" in got
             n_refused += "text" not in got and not isinstance(want, Exception)
-    # Many random templates are errors in both; those that Tenon alone refuses are few, 6 % of many. Of 300, which all their contexts
-    # refuse together, the share varies: a fresh seed has a wider limit, so that chance does not fail the test.
-    limit = 0.08 if seed in FIXED_SEEDS else 0.2
-    assert n_equal > N_TEMPLATES, f"seed {seed}: only {n_equal} texts were compared"
-    assert n_refused < limit * (n_equal + n_refused), f"seed {seed}: {n_refused} refused, {n_equal} equal"
+    # Many random templates are errors in both; those that Tenon alone refuses are few.
+    assert n_equal > n, f"seed {seed}: only {n_equal} texts were compared"
+    assert n_refused < 0.08 * (n_equal + n_refused), f"seed {seed}: {n_refused} refused, {n_equal} equal"
 
 
 @pytest.mark.parametrize("name", make_template_goldens.names())

@@ -109,7 +109,7 @@ tn_status tpl_get_item(tpl_env *e, tpl_value v, tpl_value key, tpl_value *out)
 /* ---- slices ---- */
 
 typedef struct slice {
-    int64_t start, step;
+    int64_t start, stop, step;
     size_t n;
 } slice;
 
@@ -135,7 +135,6 @@ static int64_t clamp(int64_t i, int64_t n, int64_t low, int64_t high)
 static tn_status adjust(tpl_env *e, const tpl_value part[3], size_t length, slice *out)
 {
     const int64_t n = (int64_t)length;
-    int64_t stop;
     TN_TRY(slice_part(e, part[2], 1, &out->step));
     if (out->step == 0)
         return tpl_fail(e, "slice step cannot be zero");
@@ -144,10 +143,10 @@ static tn_status adjust(tpl_env *e, const tpl_value part[3], size_t length, slic
     const bool back = out->step < 0;
     const int64_t low = back ? -1 : 0, high = back ? n - 1 : n;
     TN_TRY(slice_part(e, part[0], back ? INT64_MAX : 0, &out->start));
-    TN_TRY(slice_part(e, part[1], back ? INT64_MIN : INT64_MAX, &stop));
+    TN_TRY(slice_part(e, part[1], back ? INT64_MIN : INT64_MAX, &out->stop));
     out->start = clamp(out->start, n, low, high);
-    stop = clamp(stop, n, low, high);
-    const int64_t span = back ? out->start - stop : stop - out->start;
+    out->stop = clamp(out->stop, n, low, high);
+    const int64_t span = back ? out->start - out->stop : out->stop - out->start;
     const uint64_t step = back ? (uint64_t)-out->step : (uint64_t)out->step;
     out->n = span > 0 ? (size_t)(((uint64_t)span - 1) / step + 1) : 0;
     return TN_OK;
@@ -176,6 +175,23 @@ static tn_status slice_str(tpl_env *e, const tpl_str *s, const slice *sl, tpl_va
     return tpl_str_take(e, &text, out);
 }
 
+/* Another range, as in Python; ends and step may be past the items, and past 64 bits. */
+static tn_status slice_range(tpl_env *e, const tpl_range *r, const slice *sl, tpl_value *out)
+{
+    tpl_range *part;
+    int64_t start, stop, step;
+    if (__builtin_mul_overflow(r->step, sl->start, &start) ||
+        __builtin_add_overflow(r->start, start, &start) ||
+        __builtin_mul_overflow(r->step, sl->stop, &stop) ||
+        __builtin_add_overflow(r->start, stop, &stop) ||
+        __builtin_mul_overflow(r->step, sl->step, &step))
+        return tpl_unsupported(e, "an integer of more than 64 bits");
+    TN_TRY(tpl_alloc(e, 1, sizeof *part, &part));
+    *part = (tpl_range){ start, stop, step, sl->n };
+    *out = (tpl_value){ .kind = TPL_RANGE, .u.range = part };
+    return TN_OK;
+}
+
 tn_status tpl_get_slice(tpl_env *e, tpl_value v, const tpl_value part[3], tpl_value *out)
 {
     slice sl = { 0 };
@@ -183,17 +199,17 @@ tn_status tpl_get_slice(tpl_env *e, tpl_value v, const tpl_value part[3], tpl_va
     tpl_value *items;
     if (v.kind == TPL_UNDEFINED)
         return tpl_undefined_error(e, v);
-    if (v.kind == TPL_RANGE)
-        return tpl_unsupported(e, "a slice of a range; make it a list first, with |list");
     if (tpl_is_markup(v))
         return tpl_unsupported(e, "a slice of a text that went through |safe or |escape");
-    if (v.kind != TPL_STR && v.kind != TPL_LIST && v.kind != TPL_TUPLE)
+    if (v.kind != TPL_STR && v.kind != TPL_LIST && v.kind != TPL_TUPLE && v.kind != TPL_RANGE)
         /* An error in Jinja2 too, but for constants, which give an undefined value. */
         return tpl_unsupported(e, "a slice of a value of type %s", tpl_type_name(v));
     TN_TRY(tpl_length(e, v, &n));
     TN_TRY(adjust(e, part, n, &sl));
     if (v.kind == TPL_STR)
         return slice_str(e, v.u.s, &sl, out);
+    if (v.kind == TPL_RANGE)
+        return slice_range(e, v.u.range, &sl, out);
     TN_TRY(tpl_charge(e, sl.n));
     TN_TRY(tpl_alloc(e, sl.n, sizeof *items, &items));
     for (size_t i = 0; i < sl.n; i++)

@@ -87,15 +87,59 @@ static tn_status filter_abs(tpl_env *e, const tpl_call *c, tpl_value *out)
 
 /* ---- round ---- */
 
+/* round(value, -digits) of a float. Where no digit is left it is one unit of the last place kept,
+ * or, up to its half, nothing. */
+static double round_float_left(double value, int64_t digits)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%.17e", value);
+    const int64_t significant =
+        value == 0.0 ? 0 : strtol(strchr(text, 'e') + 1, NULL, 10) + 1 - digits;
+    if (significant < 0 || value == 0.0 || digits > 308)
+        return copysign(0.0, value);
+    const double unit = pow(10.0, (double)digits);
+    if (significant >= 17) /* as many tell a double from all others */
+        return value;
+    if (significant == 0)
+        return copysign(fabs(value) > unit / 2 ? unit : 0.0, value);
+    snprintf(text, sizeof text, "%.*e", (int)significant - 1, value);
+    return strtod(text, NULL);
+}
+
+/* round(value, -digits) of an int: to even. */
+static tn_status round_int_left(tpl_env *e, int64_t value, int64_t digits, int64_t *out)
+{
+    int64_t unit = 1;
+    *out = 0;
+    if (digits > 19)
+        return TN_OK;
+    if (digits == 19) /* no unit of 64 bits: half of it is 5e18 */
+        return value > 5000000000000000000 || value < -5000000000000000000
+                   ? tpl_unsupported(e, "an integer of more than 64 bits")
+                   : TN_OK;
+    for (int64_t i = 0; i < digits; i++)
+        unit *= 10;
+    const int64_t whole = value / unit, rest = llabs(value % unit), half = unit / 2;
+    const bool up = rest > half || (rest == half && unit > 1 && whole % 2 != 0);
+    const int64_t units = whole + (up ? (value < 0 ? -1 : 1) : 0);
+    return __builtin_mul_overflow(units, unit, out)
+               ? tpl_unsupported(e, "an integer of more than 64 bits")
+               : TN_OK;
+}
+
 /* round(value, precision): to even, by the exact value of the double, which is what printf does
  * too. */
 static tn_status round_common(tpl_env *e, tpl_value v, int64_t precision, tpl_value *out)
 {
     enum { MAX_DIGITS = 330 };
     char text[MAX_DIGITS * 2 + 32];
-    if (precision < 0)
-        return tpl_unsupported(e, "round with a negative precision");
     *out = v.kind == TPL_FLOAT ? v : TPL_INT_VALUE(v.u.i);
+    if (precision < 0 && v.kind != TPL_FLOAT)
+        return round_int_left(e, v.u.i, precision < -20 ? 20 : -precision, &out->u.i);
+    if (precision < 0 && isfinite(v.u.d)) {
+        *out = TPL_FLOAT_VALUE(round_float_left(v.u.d, precision < -400 ? 400 : -precision));
+        return TN_OK;
+    }
     if (v.kind != TPL_FLOAT || !isfinite(v.u.d) || precision > MAX_DIGITS)
         return TN_OK;
     snprintf(text, sizeof text, "%.*f", (int)precision, v.u.d);

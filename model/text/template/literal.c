@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 enum { MAX_NUMBER_CHARS = 400 };
 
@@ -193,12 +194,18 @@ static void trim(const tpl_str *s, const char **out, size_t *out_n)
     *out_n -= tpl_trailing_space(*out, *out_n);
 }
 
-/* Digits of other scripts are digits for Python. */
-static tn_status check_ascii(tpl_env *e, const tpl_str *s)
+/* Digits of other scripts are digits for Python, and what is none yet may be one for its Unicode.
+ * Any other character keeps a text from being a number. */
+static tn_status check_digits(tpl_env *e, const tpl_str *s)
 {
-    return s->n == s->n_chars
-               ? TN_OK
-               : tpl_unsupported(e, "a number in a text with other than ASCII characters");
+    utf8proc_int32_t c;
+    for (size_t at = 0, bytes; s->n != s->n_chars && at < s->n; at += bytes) {
+        c = (utf8proc_int32_t)tpl_char_at(s->data + at, &bytes);
+        const utf8proc_category_t category = utf8proc_category(c);
+        if (c > 127 && (category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_CN))
+            return tpl_unsupported(e, "a number in digits other than 0 to 9");
+    }
+    return TN_OK;
 }
 
 tn_status tpl_parse_int(tpl_env *e, const tpl_str *s, int64_t base, bool *out_ok, int64_t *out)
@@ -207,7 +214,7 @@ tn_status tpl_parse_int(tpl_env *e, const tpl_str *s, int64_t base, bool *out_ok
     size_t n;
     char number[MAX_NUMBER_CHARS + 1];
     *out_ok = false;
-    TN_TRY(check_ascii(e, s));
+    TN_TRY(check_digits(e, s));
     if (base != 0 && (base < 2 || base > 36))
         return TN_OK;
     trim(s, &text, &n);
@@ -254,7 +261,7 @@ tn_status tpl_parse_float(tpl_env *e, const tpl_str *s, bool *out_ok, double *ou
     size_t n;
     char number[MAX_NUMBER_CHARS + 1];
     *out_ok = false;
-    TN_TRY(check_ascii(e, s));
+    TN_TRY(check_digits(e, s));
     trim(s, &text, &n);
     const size_t sign = n > 0 && (*text == '-' || *text == '+');
     const char *body = text + sign;
