@@ -35,21 +35,14 @@ static tn_status encode(const tn_tokenizer *t, const char *text, tn_ids *out, tn
 /* Text when the model has a tokenizer, else what the seed draws. */
 static tn_status make_schedule(const tn_check_session *s, tn_check_free_state *f, tn_error *err)
 {
-    const tn_binding *b = s->setup->binding;
     const int32_t most = s->args->quick ? QUICK_PROMPT : PROMPT;
     const char *const *text =
         prompts[(s->args->seed + 2) % (sizeof prompts / sizeof prompts[0])]; /* 1: the first */
     tn_ids ids[TN_CHECK_PROMPTS] = { { 0 } };
-    tn_check_schedule_args args = { .desc = &s->setup->desc,
-                                    .vocab = b->graph->edge[b->graph->logits].width,
-                                    .max_tokens = b->max_tokens,
-                                    .max_seqs = b->max_seqs,
-                                    .max_ctx = b->max_ctx,
-                                    .max_rows = b->max_rows,
-                                    .block_tokens = b->block_tokens,
-                                    .seed = s->args->seed,
-                                    .n_prompt = { most, most / 2 },
-                                    .n_new = s->args->quick ? QUICK_NEW : NEW };
+    tn_check_schedule_args args = tn_check_session_schedule(s);
+    args.n_prompt[0] = most;
+    args.n_prompt[1] = most / 2;
+    args.n_new = s->args->quick ? QUICK_NEW : NEW;
     tn_status status = TN_OK;
     for (int32_t i = 0; i < TN_CHECK_PROMPTS && s->setup->tokenizer && !status; i++) {
         status = encode(s->setup->tokenizer, text[i], &ids[i], err);

@@ -163,15 +163,7 @@ static tn_status check_nodes(tn_check_session *s, tn_check_track *track, tn_erro
 tn_status tn_check_lockstep(tn_check_session *s, tn_error *err)
 {
     const tn_binding *b = s->setup->binding;
-    const tn_check_schedule_args args = { .desc = &s->setup->desc,
-                                          .vocab = b->graph->edge[b->graph->logits].width,
-                                          .max_tokens = b->max_tokens,
-                                          .max_seqs = b->max_seqs,
-                                          .max_ctx = b->max_ctx,
-                                          .max_rows = b->max_rows,
-                                          .block_tokens = b->block_tokens,
-                                          .seed = s->args->seed,
-                                          .quick = s->args->quick };
+    const tn_check_schedule_args args = tn_check_session_schedule(s);
     tn_check_track track;
     TN_TRY(tn_check_schedule_mixed(&args, &s->schedule, err));
     tn_status status =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/check/reference.h"
 
+#include "apps/check/make.h"
 #include "core/base/alloc.h"
 
 #include <string.h>
@@ -163,17 +164,6 @@ void tn_check_expected_take(tn_check_expected *e, float *out[TN_MAX_OUT], uint8_
 
 /* ---- run ---- */
 
-static tn_check_tensor dense(const char *name, int32_t rows, int32_t width, int32_t heads,
-                             const float *values)
-{
-    return (tn_check_tensor){ .name = name,
-                              .rows = rows,
-                              .width = width,
-                              .heads = heads,
-                              .base_width = width,
-                              .values = values };
-}
-
 /* Run a stage whose inputs stand in *c. */
 static tn_status run_stage(tn_check_reference *r, int32_t stage, tn_check_case *c,
                            tn_check_expected *e, tn_error *err)
@@ -212,9 +202,9 @@ static tn_status run_glu(tn_check_reference *r, const tn_check_case *c, tn_check
     tn_status status = columns(e->stage[TN_STAGE_LINEAR].out[0], rows, 2 * f, 0, f, &gate, err);
     if (!status)
         status = columns(e->stage[TN_STAGE_LINEAR].out[0], rows, 2 * f, f, f, &up, err);
-    s.in[0] = dense("gate", rows, f, 0, gate);
-    s.in[1] = dense("up", rows, f, 0, up);
-    s.out[0] = dense(c->out[0].name, rows, f, 0, NULL);
+    s.in[0] = tn_check_dense("gate", rows, f, 0, gate);
+    s.in[1] = tn_check_dense("up", rows, f, 0, up);
+    s.out[0] = tn_check_dense(c->out[0].name, rows, f, 0, NULL);
     if (!status)
         status = run_stage(r, TN_STAGE_GLU, &s, e, err);
     tn_free(gate);
@@ -232,11 +222,11 @@ static tn_status run_chain(tn_check_reference *r, const tn_check_case *c, tn_che
     for (int32_t i = 0; i < r->linear.n_parts; i++)
         width += r->linear.part[i]->out;
     if (r->kernel[TN_STAGE_NORM]) {
-        s.out[0] = dense("norm", rows, r->linear.in, 0, NULL);
+        s.out[0] = tn_check_dense("norm", rows, r->linear.in, 0, NULL);
         TN_TRY(run_stage(r, TN_STAGE_NORM, &s, e, err));
-        s.in[0] = dense("norm", rows, r->linear.in, 0, e->stage[TN_STAGE_NORM].out[0]);
+        s.in[0] = tn_check_dense("norm", rows, r->linear.in, 0, e->stage[TN_STAGE_NORM].out[0]);
     }
-    s.out[0] = dense("linear", rows, width, 0, NULL);
+    s.out[0] = tn_check_dense("linear", rows, width, 0, NULL);
     TN_TRY(run_stage(r, TN_STAGE_LINEAR, &s, e, err));
     e->out[0] = e->stage[TN_STAGE_LINEAR].out[0];
     if (r->kernel[TN_STAGE_GLU])
@@ -244,7 +234,7 @@ static tn_status run_chain(tn_check_reference *r, const tn_check_case *c, tn_che
     if (!r->kernel[TN_STAGE_ADD])
         return TN_OK;
     s = *c;
-    s.in[0] = dense("linear", rows, width, 0, e->stage[TN_STAGE_LINEAR].out[0]);
+    s.in[0] = tn_check_dense("linear", rows, width, 0, e->stage[TN_STAGE_LINEAR].out[0]);
     s.in[1] = c->in[1];
     TN_TRY(run_stage(r, TN_STAGE_ADD, &s, e, err));
     e->out[0] = e->stage[TN_STAGE_ADD].out[0];
@@ -256,18 +246,19 @@ static tn_status run_rope_kv(tn_check_reference *r, const tn_check_case *c, tn_c
 {
     const int32_t rows = c->in[0].rows;
     tn_check_case s = *c;
-    s.out[0] = dense("q", rows, c->in[0].width, c->in[0].heads, NULL);
-    s.out[1] = dense("k", rows, c->in[1].width, c->in[1].heads, NULL);
+    s.out[0] = tn_check_dense("q", rows, c->in[0].width, c->in[0].heads, NULL);
+    s.out[1] = tn_check_dense("k", rows, c->in[1].width, c->in[1].heads, NULL);
     if (r->kernel[TN_STAGE_QK_NORM]) {
         TN_TRY(run_stage(r, TN_STAGE_QK_NORM, &s, e, err));
-        s.in[0] =
-            dense("q", rows, c->in[0].width, c->in[0].heads, e->stage[TN_STAGE_QK_NORM].out[0]);
-        s.in[1] =
-            dense("k", rows, c->in[1].width, c->in[1].heads, e->stage[TN_STAGE_QK_NORM].out[1]);
+        s.in[0] = tn_check_dense("q", rows, c->in[0].width, c->in[0].heads,
+                                 e->stage[TN_STAGE_QK_NORM].out[0]);
+        s.in[1] = tn_check_dense("k", rows, c->in[1].width, c->in[1].heads,
+                                 e->stage[TN_STAGE_QK_NORM].out[1]);
     }
     TN_TRY(run_stage(r, TN_STAGE_ROPE, &s, e, err));
     e->out[0] = e->stage[TN_STAGE_ROPE].out[0];
-    s.in[0] = dense("k", rows, c->in[1].width, c->in[1].heads, e->stage[TN_STAGE_ROPE].out[1]);
+    s.in[0] =
+        tn_check_dense("k", rows, c->in[1].width, c->in[1].heads, e->stage[TN_STAGE_ROPE].out[1]);
     s.in[1] = c->in[2];
     s.pool = c->pool;
     TN_TRY(run_stage(r, TN_STAGE_KV_WRITE, &s, e, err));

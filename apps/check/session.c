@@ -89,3 +89,17 @@ void tn_check_session_close(tn_check_session *s)
     s->other.profile = NULL;
     tn_setup_close(&s->other);
 }
+
+tn_check_schedule_args tn_check_session_schedule(const tn_check_session *s)
+{
+    const tn_binding *b = s->setup->binding;
+    return (tn_check_schedule_args){ .desc = &s->setup->desc,
+                                     .vocab = b->graph->edge[b->graph->logits].width,
+                                     .max_tokens = b->max_tokens,
+                                     .max_seqs = b->max_seqs,
+                                     .max_ctx = b->max_ctx,
+                                     .max_rows = b->max_rows,
+                                     .block_tokens = b->block_tokens,
+                                     .seed = s->args->seed,
+                                     .quick = s->args->quick };
+}

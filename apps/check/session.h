@@ -72,4 +72,7 @@ tn_status tn_check_replay(tn_check_session *s, const struct tn_check_repro *repr
                           tn_error *err) TN_MUST_USE;
 void tn_check_runners_close(tn_check_session *s);
 
+/** What the binding and the options say of any schedule; prompts are left to the caller. */
+tn_check_schedule_args tn_check_session_schedule(const tn_check_session *s);
+
 #endif

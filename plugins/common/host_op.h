@@ -7,7 +7,7 @@
 #ifndef TN_PLUGINS_COMMON_HOST_OP_H
 #define TN_PLUGINS_COMMON_HOST_OP_H
 
-#include "plugins/common/plugin_util.h"
+#include "plugins/common/op_check.h"
 
 #include <tenon/plugin.h>
 
@@ -35,12 +35,6 @@ static inline float *tn_op_head(const tn_tensor *tensor, int64_t row, int32_t he
 {
     int64_t stride = tensor->rank >= 3 ? tensor->stride[1] : dim;
     return tn_op_row(tensor, row) + head * stride;
-}
-
-/** A scalar parameter whose 0 means 1. */
-static inline float tn_op_scale(float scale)
-{
-    return scale == 0.0f ? 1.0f : scale;
 }
 
 /** Rows that a node's input may have: tokens before gather_rows, wanted rows after it. */
@@ -87,35 +81,6 @@ static inline tn_status tn_op_check_edges(const tn_node *node, int32_t n_in, int
         if (node->out_dtype[i] != wanted)
             return tn_plugin_fail(why, TN_UNSUPPORTED, "output %d is of dtype %d, %s is written", i,
                                   node->out_dtype[i], out_dtype ? "i32" : "f32");
-    return TN_OK;
-}
-
-/** TN_UNSUPPORTED unless param (and param2 when n_params is 2) is there. */
-static inline tn_status tn_op_check_param(const tn_node *node, int32_t n_params, tn_error *why)
-{
-    if (!node->param || (n_params > 1 && !node->param2))
-        return tn_plugin_fail(why, TN_UNSUPPORTED, "the node has no parameters");
-    return TN_OK;
-}
-
-/** TN_UNSUPPORTED for an activation that is none of TN_ACT_*. */
-static inline tn_status tn_op_check_act(int32_t act, tn_error *why)
-{
-    if (act == TN_ACT_SILU || act == TN_ACT_GELU || act == TN_ACT_GELU_TANH)
-        return TN_OK;
-    return tn_plugin_fail(why, TN_UNSUPPORTED,
-                          "activation %d, 1 (silu), 2 (gelu) and 3 (gelu_tanh) are known", act);
-}
-
-/** pack() of a plain vector of `count` f32 values. */
-static inline tn_status tn_op_pack_vector(const tn_weight_rows *rows, int64_t count, float *out,
-                                          tn_error *err)
-{
-    if (!rows->values || rows->rows != 1 || rows->row0 != 0 || rows->cols != count)
-        return tn_plugin_fail(err, TN_INVALID,
-                              "part %d is %d x %d, one row of %lld plain values is needed",
-                              rows->part, rows->rows, rows->cols, (long long)count);
-    memcpy(out, rows->values, (size_t)count * sizeof *out);
     return TN_OK;
 }
 

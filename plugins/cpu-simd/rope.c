@@ -7,66 +7,12 @@
  * parameters come with the node (tn_attention.kv_static), so that their weight part is accepted and
  * not kept.
  */
+#include "plugins/common/rope_op.h"
 #include "plugins/cpu-simd/kv.h"
 #include "plugins/cpu-simd/ops.h"
 #include "plugins/cpu-simd/simd.h"
 
-typedef struct rope_steps {
-    int32_t norm, rotate, write; /* what the op does */
-    const tn_rope *rope;         /* norm, rotate */
-    const tn_attention *attention;
-} rope_steps;
-
-static rope_steps steps_of(const tn_node *node)
-{
-    if (strcmp(node->op, "kv_write") == 0)
-        return (rope_steps){ .write = 1, .attention = node->param };
-    const tn_rope *rope = node->param;
-    if (strcmp(node->op, "rope_kv_write") == 0)
-        return (rope_steps){ .norm = rope->qk_norm != 0,
-                             .rotate = 1,
-                             .write = 1,
-                             .rope = rope,
-                             .attention = node->param2 };
-    int32_t rotate = strcmp(node->op, "rope") == 0;
-    return (rope_steps){ .norm = !rotate, .rotate = rotate, .rope = rope };
-}
-
 /* ---- supports, plan, pack ---- */
-
-static tn_status check_rope(const rope_steps *steps, tn_error *why)
-{
-    const tn_rope *rope = steps->rope;
-    if (rope->heads < 1 || rope->kv_heads < 1 || rope->head_dim < 1 ||
-        rope->head_dim > SIMD_MAX_HEAD_DIM)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "%d heads and %d kv heads of size %d, cpu-simd takes sizes 1 to %d",
-                              rope->heads, rope->kv_heads, rope->head_dim, SIMD_MAX_HEAD_DIM);
-    if (!steps->rotate)
-        return TN_OK;
-    if (rope->rotary_dim < 2 || rope->rotary_dim % 2 || rope->rotary_dim > rope->head_dim)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "rotary width %d, it must be even and 2 to the head size %d",
-                              rope->rotary_dim, rope->head_dim);
-    if (rope->pairing != TN_ROPE_HALVES && rope->pairing != TN_ROPE_INTERLEAVED)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "rope pairing %d, 1 (halves) and 2 (interleaved) are known",
-                              rope->pairing);
-    return TN_OK;
-}
-
-static tn_status check_agreement(const rope_steps *steps, tn_error *why)
-{
-    const tn_rope *rope = steps->rope;
-    const tn_attention *attention = steps->attention;
-    if (rope->heads == attention->heads && rope->kv_heads == attention->kv_heads &&
-        rope->head_dim == attention->head_dim)
-        return TN_OK;
-    return tn_plugin_fail(why, TN_UNSUPPORTED,
-                          "rope has %d/%d heads of size %d, attention has %d/%d of size %d",
-                          rope->heads, rope->kv_heads, rope->head_dim, attention->heads,
-                          attention->kv_heads, attention->head_dim);
-}
 
 static tn_status supports(void *self, const tn_node *node, tn_error *why)
 {
@@ -74,21 +20,21 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
     (void)self;
     int32_t fused = strcmp(node->op, "rope_kv_write") == 0;
     TN_PLUGIN_TRY(tn_op_check_param(node, fused ? 2 : 1, why));
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     int32_t n_out = steps.write ? fused : 2;
     TN_PLUGIN_TRY(tn_op_check_edges(node, fused ? 3 : 2, n_out, 0, why));
     if (steps.rope)
-        TN_PLUGIN_TRY(check_rope(&steps, why));
+        TN_PLUGIN_TRY(tn_rope_check(&steps, SIMD_MAX_HEAD_DIM, why));
     if (steps.write)
         TN_PLUGIN_TRY(simd_kv_init(node->kvfmt, steps.attention, node->block_tokens, &kv, why));
-    return fused ? check_agreement(&steps, why) : TN_OK;
+    return fused ? tn_rope_check_agreement(&steps, why) : TN_OK;
 }
 
 static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *err)
 {
     (void)self;
     (void)err;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     *out = (tn_plan){ .size = sizeof *out, .pack_rows = 1, .layout = "cpu-simd/qk_norm/1" };
     if (steps.norm)
         out->weight_bytes = 2 * (uint64_t)steps.rope->head_dim * sizeof(float);
@@ -99,7 +45,7 @@ static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *row
                       tn_error *err)
 {
     (void)self;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     if (steps.write && rows->part == (steps.rope ? 2 : 0))
         return TN_OK; /* i8-static parameters */
     if (!steps.norm || rows->part < 0 || rows->part > 1)
@@ -113,7 +59,7 @@ static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t r
                         const void *blob, float *values, tn_error *err)
 {
     (void)self;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     if (!steps.norm || part < 0 || part > 1 || row != 0)
         return tn_plugin_fail(err, TN_INVALID, "%s: part %d has no row %lld", node->path, part,
                               (long long)row);
@@ -126,7 +72,7 @@ static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t r
 
 typedef struct rope_job {
     const simd_isa *isa;
-    rope_steps steps;
+    tn_rope_steps steps;
     const tn_launch *launch;
     simd_kv kv;
 } rope_job;
@@ -223,7 +169,7 @@ static void rope_range(void *arg, int64_t i0, int64_t i1, int32_t worker)
 
 static tn_status run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
-    rope_job job = { .isa = simd_isa_of(self), .steps = steps_of(node), .launch = launch };
+    rope_job job = { .isa = simd_isa_of(self), .steps = tn_rope_steps_of(node), .launch = launch };
     if (job.steps.write)
         TN_PLUGIN_TRY(
             simd_kv_init(node->kvfmt, job.steps.attention, node->block_tokens, &job.kv, err));

@@ -25,8 +25,7 @@ static int is_taken(const tn_node *node, char letter, int32_t dtype)
 tn_status fp16_check_node(const tn_node *node, const char *in, const char *out, tn_error *why)
 {
     int32_t n_in = (int32_t)strlen(in), n_out = (int32_t)strlen(out);
-    if (!node->param)
-        return tn_plugin_fail(why, TN_UNSUPPORTED, "the node has no parameters");
+    TN_PLUGIN_TRY(tn_op_check_param(node, 1, why));
     if (!is_act(node->act_dtype) || node->resid_dtype != TN_F32)
         return tn_plugin_fail(why, TN_UNSUPPORTED,
                               "activations of dtype %d on a residual stream of dtype %d: f16 or "
@@ -44,24 +43,6 @@ tn_status fp16_check_node(const tn_node *node, const char *in, const char *out, 
         if (!is_taken(node, out[i], node->out_dtype[i]))
             return tn_plugin_fail(why, TN_UNSUPPORTED, "output %d is of dtype %d", i,
                                   node->out_dtype[i]);
-    return TN_OK;
-}
-
-tn_status fp16_check_act(int32_t act, tn_error *why)
-{
-    if (act == TN_ACT_SILU || act == TN_ACT_GELU || act == TN_ACT_GELU_TANH)
-        return TN_OK;
-    return tn_plugin_fail(why, TN_UNSUPPORTED,
-                          "activation %d, 1 (silu), 2 (gelu) and 3 (gelu_tanh) are known", act);
-}
-
-tn_status fp16_pack_vector(const tn_weight_rows *rows, int64_t count, float *out, tn_error *err)
-{
-    if (!rows->values || rows->rows != 1 || rows->row0 != 0 || rows->cols != count)
-        return tn_plugin_fail(err, TN_INVALID,
-                              "part %d is %d x %d, one row of %lld plain values is needed",
-                              rows->part, rows->rows, rows->cols, (long long)count);
-    memcpy(out, rows->values, (size_t)count * sizeof *out);
     return TN_OK;
 }
 

@@ -76,7 +76,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
                                    .dim = embed->dim,
                                    .vocab = embed->vocab,
                                    .dtype = w.dtype,
-                                   .scale = fp16_scale(embed->scale) };
+                                   .scale = tn_op_scale(embed->scale) };
     return fp16_launched(node, fp16_embed(&args, launch->stream), err);
 }
 

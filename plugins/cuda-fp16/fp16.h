@@ -7,7 +7,7 @@
 #ifndef TN_PLUGINS_CUDA_FP16_FP16_H
 #define TN_PLUGINS_CUDA_FP16_FP16_H
 
-#include "plugins/common/plugin_util.h"
+#include "plugins/common/op_check.h"
 #include "plugins/cuda-fp16/cublas.h"
 #include "plugins/cuda-fp16/launch.h"
 
@@ -37,21 +37,11 @@ static inline void *fp16_pointer(uint64_t addr)
     return (void *)(uintptr_t)addr;
 }
 
-/** A scalar parameter whose 0 means 1. */
-static inline float fp16_scale(float scale)
-{
-    return scale == 0.0f ? 1.0f : scale;
-}
-
 /**
  * TN_UNSUPPORTED unless the node has parameters and inputs and outputs of these types, a letter
  * each: 'a' activations (f16 or bf16), 'r' f32, 'x' either, 'i' i32.
  */
 tn_status fp16_check_node(const tn_node *node, const char *in, const char *out, tn_error *why);
-/** TN_UNSUPPORTED for an activation that is none of TN_ACT_*. */
-tn_status fp16_check_act(int32_t act, tn_error *why);
-/** pack() of a plain vector of `count` f32 values. */
-tn_status fp16_pack_vector(const tn_weight_rows *rows, int64_t count, float *out, tn_error *err);
 /** What a launcher returned; TN_DEVICE_LOST when it is not 0. */
 tn_status fp16_launched(const tn_node *node, int error, tn_error *err);
 

@@ -91,7 +91,7 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
         return TN_OK;
     if (linear->n_parts != 2 || linear->part[0]->out != linear->part[1]->out)
         return tn_plugin_fail(why, TN_UNSUPPORTED, "a gated linear needs two parts of equal width");
-    return fp16_check_act(linear->act, why);
+    return tn_op_check_act(linear->act, why);
 }
 
 static int64_t max_rows(const tn_node *node)
@@ -211,7 +211,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
                               .dtype = blob.w.dtype,
                               .y_dtype = launch->out[0].dtype,
                               .act = blob.is_glu ? linear->act : 0,
-                              .out_scale = fp16_scale(linear->out_scale) };
+                              .out_scale = tn_op_scale(linear->out_scale) };
     if (blob.has_bias)
         args.bias = fp16_pointer(launch->weight + blob.bias);
     if (blob.is_add) {

@@ -3,51 +3,10 @@
  * qk_norm, rope, kv_write, and rope_kv_write, which is all three: one kernel, each op leaves parts
  * of it out. Packed weights: the q norm weight, then the k norm weight, head_dim f32 each.
  */
+#include "plugins/common/rope_op.h"
 #include "plugins/cuda-fp16/fp16.h"
 
 #include <string.h>
-
-typedef struct rope_steps {
-    int norm, rotate, write;
-    const tn_rope *rope;           /* norm, rotate */
-    const tn_attention *attention; /* write */
-} rope_steps;
-
-static rope_steps steps_of(const tn_node *node)
-{
-    if (strcmp(node->op, "kv_write") == 0)
-        return (rope_steps){ .write = 1, .attention = node->param };
-    const tn_rope *rope = node->param;
-    if (strcmp(node->op, "rope_kv_write") == 0)
-        return (rope_steps){ .norm = rope->qk_norm != 0,
-                             .rotate = 1,
-                             .write = 1,
-                             .rope = rope,
-                             .attention = node->param2 };
-    int rotate = strcmp(node->op, "rope") == 0;
-    return (rope_steps){ .norm = !rotate, .rotate = rotate, .rope = rope };
-}
-
-static tn_status check_rope(const rope_steps *steps, tn_error *why)
-{
-    const tn_rope *rope = steps->rope;
-    if (rope->heads < 1 || rope->kv_heads < 1 || rope->head_dim < 2 || rope->head_dim % 2 ||
-        rope->head_dim > FP16_MAX_HEAD_DIM)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "%d heads and %d kv heads of size %d, even sizes to %d are taken",
-                              rope->heads, rope->kv_heads, rope->head_dim, FP16_MAX_HEAD_DIM);
-    if (!steps->rotate)
-        return TN_OK;
-    if (rope->rotary_dim < 2 || rope->rotary_dim % 2 || rope->rotary_dim > rope->head_dim)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "rotary width %d, it must be even and 2 to the head size %d",
-                              rope->rotary_dim, rope->head_dim);
-    if (rope->pairing != TN_ROPE_HALVES && rope->pairing != TN_ROPE_INTERLEAVED)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "rope pairing %d, 1 (halves) and 2 (interleaved) are known",
-                              rope->pairing);
-    return TN_OK;
-}
 
 static tn_status supports(void *self, const tn_node *node, tn_error *why)
 {
@@ -58,28 +17,23 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
                                   : writes ? ""
                                            : "aa",
                                   why));
-    if (fused && !node->param2)
-        return tn_plugin_fail(why, TN_UNSUPPORTED, "the node has no parameters of attention");
-    rope_steps steps = steps_of(node);
+    TN_PLUGIN_TRY(tn_op_check_param(node, fused ? 2 : 1, why));
+    tn_rope_steps steps = tn_rope_steps_of(node);
     if (steps.rope)
-        TN_PLUGIN_TRY(check_rope(&steps, why));
+        TN_PLUGIN_TRY(tn_rope_check(&steps, FP16_MAX_HEAD_DIM, why));
+    if (steps.rope && steps.rope->head_dim % 2)
+        return tn_plugin_fail(why, TN_UNSUPPORTED, "head size %d, even ones are taken",
+                              steps.rope->head_dim);
     if (steps.write)
         TN_PLUGIN_TRY(fp16_check_kv(node, steps.attention, why));
-    if (fused && (steps.rope->heads != steps.attention->heads ||
-                  steps.rope->kv_heads != steps.attention->kv_heads ||
-                  steps.rope->head_dim != steps.attention->head_dim))
-        return tn_plugin_fail(
-            why, TN_UNSUPPORTED, "rope has %d/%d heads of size %d, attention has %d/%d of size %d",
-            steps.rope->heads, steps.rope->kv_heads, steps.rope->head_dim, steps.attention->heads,
-            steps.attention->kv_heads, steps.attention->head_dim);
-    return TN_OK;
+    return fused ? tn_rope_check_agreement(&steps, why) : TN_OK;
 }
 
 static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *err)
 {
     (void)self;
     (void)err;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     *out = (tn_plan){ .size = sizeof *out, .pack_rows = 1, .layout = "cuda-fp16/qk_norm/1" };
     if (steps.norm)
         out->weight_bytes = 2 * (uint64_t)steps.rope->head_dim * sizeof(float);
@@ -90,19 +44,19 @@ static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *row
                       tn_error *err)
 {
     (void)self;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     if (!steps.norm || rows->part < 0 || rows->part > 1)
         return tn_plugin_fail(err, TN_INVALID, "%s: %s has no weight part %d", node->path, node->op,
                               rows->part);
-    return fp16_pack_vector(rows, steps.rope->head_dim,
-                            (float *)blob + (int64_t)rows->part * steps.rope->head_dim, err);
+    return tn_op_pack_vector(rows, steps.rope->head_dim,
+                             (float *)blob + (int64_t)rows->part * steps.rope->head_dim, err);
 }
 
 static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t row,
                         const void *blob, float *values, tn_error *err)
 {
     (void)self;
-    rope_steps steps = steps_of(node);
+    tn_rope_steps steps = tn_rope_steps_of(node);
     if (!steps.norm || part < 0 || part > 1 || row != 0)
         return tn_plugin_fail(err, TN_INVALID, "%s: part %d has no row %lld", node->path, part,
                               (long long)row);
@@ -124,7 +78,7 @@ static void set_batch(const tn_node *node, const tn_launch *launch, fp16_rope_ar
     args->block_tokens = node->block_tokens;
 }
 
-static void set_rope(const tn_launch *launch, const rope_steps *steps, fp16_rope_args *args)
+static void set_rope(const tn_launch *launch, const tn_rope_steps *steps, fp16_rope_args *args)
 {
     const tn_rope *rope = steps->rope;
     args->heads = rope->heads;
@@ -141,7 +95,7 @@ static void set_rope(const tn_launch *launch, const rope_steps *steps, fp16_rope
     if (steps->rotate) {
         args->rotary_dim = rope->rotary_dim;
         args->pairing = rope->pairing;
-        args->mscale = fp16_scale(rope->mscale);
+        args->mscale = tn_op_scale(rope->mscale);
     }
     if (steps->norm) {
         args->q_weight = fp16_pointer(launch->weight);
@@ -153,7 +107,7 @@ static void set_rope(const tn_launch *launch, const rope_steps *steps, fp16_rope
 
 static tn_status run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
 {
-    const rope_steps steps = steps_of(node);
+    const tn_rope_steps steps = tn_rope_steps_of(node);
     const int k = steps.rope ? 1 : 0; /* input that is k */
     fp16_rope_args args = { .k = fp16_pointer(launch->in[k].addr),
                             .k_stride = launch->in[k].stride[0],

@@ -51,7 +51,7 @@ static tn_status rmsnorm_pack(void *self, const tn_node *node, const tn_weight_r
                               void *blob, tn_error *err)
 {
     (void)self;
-    return fp16_pack_vector(rows, ((const tn_norm *)node->param)->dim, blob, err);
+    return tn_op_pack_vector(rows, ((const tn_norm *)node->param)->dim, blob, err);
 }
 
 static tn_status rmsnorm_unpack(void *self, const tn_node *node, int32_t part, int64_t row,
@@ -108,7 +108,7 @@ static tn_status glu_supports(void *self, const tn_node *node, tn_error *why)
     (void)self;
     TN_PLUGIN_TRY(fp16_check_node(node, "aa", "a", why));
     TN_PLUGIN_TRY(check_dim(node, why));
-    return fp16_check_act(((const tn_rows_op *)node->param)->act, why);
+    return tn_op_check_act(((const tn_rows_op *)node->param)->act, why);
 }
 
 static tn_status gather_supports(void *self, const tn_node *node, tn_error *why)
@@ -129,7 +129,7 @@ static fp16_rows_args rows_args(const tn_node *node, const tn_launch *launch)
                             .dim = op->dim,
                             .dtype = launch->in[0].dtype,
                             .act = op->act,
-                            .scale = fp16_scale(op->scale) };
+                            .scale = tn_op_scale(op->scale) };
     if (node->n_in > 1) {
         args.b = fp16_pointer(launch->in[1].addr);
         args.b_stride = launch->in[1].stride[0];
