@@ -7,6 +7,7 @@ import resource
 import secrets
 import signal
 import subprocess
+import sys
 import time
 
 import gguf
@@ -18,20 +19,19 @@ import tokenizers
 
 from conftest import BUILD, ROOT
 
+sys.path.insert(0, str(ROOT / "tests/model"))
+import hf_support
+
 IDS = [1, 5, 9, 40, 33, 21, 60, 7, 7, 100, 3]
 SMOLLM2 = ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def logits(model, ids=tuple(IDS)):
-    done = subprocess.run([BUILD / "bin/prompt_logits", BUILD / "lib/tenon/plugins", model, ",".join(map(str, ids)), "kv.format=f32",
-                           f"context.length={len(ids)}"], capture_output=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return numpy.frombuffer(done.stdout, "=f4").reshape(len(ids), -1)
+    return hf_support.run(model, ids)
 
 
 def assert_near(got, want, tolerance=1e-5):
-    worst = (abs(got - want).max(axis=1) / abs(want).max(axis=1)).max()
-    assert worst <= tolerance, f"differs by {worst:.3g}"
+    hf_support.assert_near(got, want, tolerance)
 
 
 def rounded(source, target):
