@@ -1,182 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// attention for sequences with one new token: positions are split over blocks, within a block over
-// the warps.
-#include "plugins/cuda-fp16/kernels/attention.cuh"
+// attention for sequences with one new token, over pages of f16.
+#include "plugins/cuda-fp16/kernels/attention_decode.cuh"
+#include "plugins/cuda-fp16/kernels/f16_pages.cuh"
 
 namespace fp16
 {
 
-constexpr int decode_rows = FP16_DECODE_ROWS; // those that are not there are zero
-constexpr int decode_warp_tokens = 16, decode_tokens = decode_warp_tokens * attention_warps;
-
-template <int HeadDim> struct decode_shape {
-    static constexpr int stages = HeadDim > 128 ? 1 : 2, stage_rows = 2 * decode_tokens;
-    static constexpr int sum_stride = HeadDim + 8; // floats, of a warp's row in the last merge
-    static constexpr int shared_bytes =
-        (stages * stage_rows + decode_rows) * shared_row_bytes<HeadDim>();
-    static_assert(attention_warps * decode_rows * sum_stride * 4 <=
-                      stages * stage_rows * shared_row_bytes<HeadDim>(),
-                  "the warps' sums fit over the stages");
-    static_assert(FP16_MAX_SPLITS * decode_rows * 8 <= stage_rows * shared_row_bytes<HeadDim>(),
-                  "the splits' states fit over the stages");
-};
-
-// What a split leaves: head_dim sums of each head, and the largest score (in log2) and the total
-// weight of each row of the block.
-SIMT_DEVICE float *split_sums(const fp16_attention_args &a, int head, int split)
-{
-    const int64_t row = static_cast<int64_t>(blockIdx.z) * a.heads + head;
-    return a.sums + (row * a.max_splits + split) * a.head_dim;
-}
-SIMT_DEVICE float2 *split_states(const fp16_attention_args &a, int split)
-{
-    const int64_t place = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
-    return reinterpret_cast<float2 *>(a.states) + (place * a.max_splits + split) * decode_rows;
-}
-
-// Joins the four warps' softmaxes of one row and column; *out is the row's state.
-// sums: [warp][row][sum_stride], state: [warp][row].
-template <int HeadDim>
-SIMT_DEVICE float join_warps(const float *sums, const float2 *state, int row, int column,
-                             float2 *out)
-{
-    float largest = -INFINITY, total = 0.0f, sum = 0.0f;
-    SIMT_UNROLL
-    for (int w = 0; w < attention_warps; w++)
-        largest = fmaxf(largest, lds(&state[w * decode_rows + row]).x);
-    SIMT_UNROLL
-    for (int w = 0; w < attention_warps; w++) {
-        const float2 mine = lds(&state[w * decode_rows + row]);
-        const float weight = mine.x == -INFINITY ? 0.0f : exp2f(mine.x - largest);
-        total += weight * mine.y;
-        sum += weight *
-               lds(&sums[(w * decode_rows + row) * decode_shape<HeadDim>::sum_stride + column]);
-    }
-    *out = make_float2(largest, total);
-    return sum;
-}
-
-// The splits [first, first + n) of a block's rows, in ascending order, so that the result is the
-// same each time: first each split's share of a row, in shares [n][decode_rows], then the sums.
-template <class T>
-SIMT_DEVICE void join_splits(const fp16_attention_args &a, int head0, int n_rows, int first, int n,
-                             float2 *shares, T *out)
-{
-    const int thread = static_cast<int>(threadIdx.x);
-    for (int i = thread; i < n * decode_rows; i += attention_threads)
-        if (i % decode_rows < n_rows)
-            sts(&shares[i], ldg(&split_states(a, first)[i]));
-    __syncthreads();
-    if (thread < n_rows) {
-        float largest = -INFINITY, total = 0.0f;
-        for (int k = 0; k < n; k++)
-            largest = fmaxf(largest, lds(&shares[k * decode_rows + thread]).x);
-        for (int k = 0; k < n; k++) {
-            const float2 state = lds(&shares[k * decode_rows + thread]);
-            total += exp2f(state.x - largest) * state.y;
-        }
-        for (int k = 0; k < n; k++) {
-            float2 *share = &shares[k * decode_rows + thread];
-            sts(share, make_float2(__fdividef(exp2f(lds(share).x - largest), total), 0.0f));
-        }
-    }
-    __syncthreads();
-    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
-        const int row = i / a.head_dim, column = i % a.head_dim;
-        float sum = 0.0f;
-        for (int k = 0; k < n; k++)
-            sum += lds(&shares[k * decode_rows + row]).x *
-                   ldg(&split_sums(a, head0 + row, first + k)[column]);
-        stg(&out[i], value<T>::narrow(sum));
-    }
-}
-
-// The warps' state and sums into shared memory.
-template <int HeadDim>
-SIMT_DEVICE void leave_rows(softmax_rows<HeadDim> *s, float *sums, float2 *state)
-{
-    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
-    SIMT_UNROLL
-    for (int h = 0; h < 2; h++) {
-        const int row = warp * decode_rows + lane / 4 + 8 * h;
-        const float total = quad_sum(s->total[h]);
-        if (lane % 4 == 0)
-            sts(&state[row], make_float2(s->largest[h], total));
-        SIMT_UNROLL
-        for (int n = 0; n < HeadDim / 8; n++)
-            sts(reinterpret_cast<float2 *>(sums + row * decode_shape<HeadDim>::sum_stride + n * 8 +
-                                           lane % 4 * 2),
-                make_float2(s->sum[n][2 * h], s->sum[n][2 * h + 1]));
-    }
-}
-
-// The block's part of the positions: [begin, end), begin at a tile; each warp takes 16 of a
-// tile's 64. Queries lie behind the stages.
-template <class T, int HeadDim>
-SIMT_DEVICE void attend(const fp16_attention_args &a, const attention_place &at, int kv_head,
-                        int row0, int begin, int end, half *rows, softmax_rows<HeadDim> *s)
-{
-    using shape = decode_shape<HeadDim>;
-    const int warp_row = static_cast<int>(threadIdx.x) / 32 * decode_warp_tokens;
-    half *queries = shared_row<HeadDim>(rows, shape::stages * shape::stage_rows);
-    auto stage_of = [&](int first) {
-        return shared_row<HeadDim>(rows, first / decode_tokens % shape::stages * shape::stage_rows);
-    };
-    auto fetch = [&](int first) {
-        if (first < end)
-            fetch_kv<HeadDim, decode_tokens>(a, at, first, end, stage_of(first),
-                                             shared_row<HeadDim>(stage_of(first), decode_tokens));
-        cp_async_commit(); // also when empty, so that the waits count alike
-    };
-    fetch(begin);
-    load_queries<T, HeadDim>(a, at, kv_head, row0, decode_rows, queries);
-    for (int first = begin; first < end; first += decode_tokens) {
-        if (shape::stages > 1)
-            fetch(first + decode_tokens);
-        cp_async_wait<shape::stages - 1>();
-        __syncthreads();
-        half *keys = shared_row<HeadDim>(stage_of(first), warp_row);
-        float score[decode_warp_tokens / 8][4] = {};
-        SIMT_UNROLL
-        for (int k16 = 0; k16 < HeadDim / 16; k16++) {
-            uint32_t q[4];
-            query_fragment<HeadDim>(queries, 0, k16, q);
-            score_step<HeadDim, decode_warp_tokens>(q, keys, k16, score);
-        }
-        softmax_step<HeadDim, decode_warp_tokens>(a, first + warp_row, score, s);
-        value_step<HeadDim, decode_warp_tokens>(score, shared_row<HeadDim>(keys, decode_tokens), s);
-        __syncthreads();
-        if (shape::stages == 1)
-            fetch(first + decode_tokens);
-    }
-    cp_async_wait<0>();
-}
-
-// The result of the only split, or this split's share: from the warps' sums and states.
-template <class T, int HeadDim>
-SIMT_DEVICE void store_split(const fp16_attention_args &a, int head0, int n_rows, int split,
-                             bool is_only, const float *sums, const float2 *state, T *out)
-{
-    const int thread = static_cast<int>(threadIdx.x);
-    float2 all;
-    for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
-        const int row = i / a.head_dim, column = i % a.head_dim;
-        const float sum = join_warps<HeadDim>(sums, state, row, column, &all);
-        if (is_only)
-            stg(&out[i], value<T>::narrow(__fdividef(sum, all.y)));
-        else
-            stg(&split_sums(a, head0 + row, split)[column], sum);
-    }
-    if (is_only || thread >= n_rows)
-        return;
-    join_warps<HeadDim>(sums, state, thread, 0, &all);
-    stg(&split_states(a, split)[thread], all);
-}
-
-// Grid (splits, kv heads times their tiles of 16 query heads, sequences). A split covers
-// split_tokens positions from a multiple of it, whatever the batch; blocks without positions leave
-// at once, so the grid may be that of a bucket. The block that is last joins the splits; nobody
-// waits.
 // Bytes: kv_len * D * 4 a kv head, read once; with s splits s * heads * D * 8 of partial results,
 // 1.6 % at D 128, 4 heads a kv head and 256 positions a split. Operations: 64 * D a position, of
 // which 4 * D * (query heads a kv head) are of use: 16 a byte, a tenth of what sm_80's tensor cores
@@ -185,48 +14,15 @@ SIMT_DEVICE void store_split(const fp16_attention_args &a, int head0, int n_rows
 template <class T, int HeadDim>
 __global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_attention_args a)
 {
-    SHARED_DYN(half, rows);
-    SHARED_ARRAY(float2, state, attention_warps * decode_rows);
-    const int thread = static_cast<int>(threadIdx.x), split = static_cast<int>(blockIdx.x);
-    const int tiles = static_cast<int>(gridDim.y) / a.kv_heads;
-    const int kv_head = static_cast<int>(blockIdx.y) / tiles;
-    const int row0 = static_cast<int>(blockIdx.y) % tiles * decode_rows;
-    const attention_place at = place_of(a, a.first_seq + static_cast<int>(blockIdx.z), kv_head);
-    const int n_rows = min(decode_rows, at.group - row0), head0 = kv_head * at.group + row0;
-    T *out = static_cast<T *>(a.out) + at.q_first * a.out_stride + head0 * a.head_dim;
-    if (at.kv_len <= 0) { // padding
-        for (int i = thread; split == 0 && i < n_rows * a.head_dim; i += attention_threads)
-            stg(&out[i], value<T>::narrow(0.0f));
-        return;
-    }
-    const int begin = window_start(a, at.kv_len - 1);
-    const int first_split = begin / a.split_tokens, last_split = (at.kv_len - 1) / a.split_tokens;
-    if (split < first_split || split > last_split)
-        return;
-
-    softmax_rows<HeadDim> s;
-    open_rows<HeadDim>(a, at, row0 + thread % 32 / 4, &s);
-    attend<T, HeadDim>(a, at, kv_head, row0,
-                       max(split * a.split_tokens, begin / decode_tokens * decode_tokens),
-                       min(at.kv_len, (split + 1) * a.split_tokens), rows, &s);
-    float *sums = reinterpret_cast<float *>(rows);
-    leave_rows<HeadDim>(&s, sums, state);
-    __syncthreads();
-    const int n_splits = last_split - first_split + 1;
-    store_split<T, HeadDim>(a, head0, n_rows, split, n_splits == 1, sums, state, out);
-    if (n_splits > 1 && block_is_last(&a.done[blockIdx.z * gridDim.y + blockIdx.y],
-                                      static_cast<unsigned>(n_splits)))
-        join_splits(a, head0, n_rows, first_split, n_splits, reinterpret_cast<float2 *>(rows), out);
+    SHARED_DYN(unsigned char, shared);
+    decode_block<T, f16_pages<HeadDim>>(a, shared);
 }
 
 template <class T, int HeadDim>
 static void launch_decode(const fp16_attention_args &a, cudaStream_t stream)
 {
-    const int tiles = fp16_decode_tiles(a.heads, a.kv_heads);
-    const dim3 grid(static_cast<unsigned>((a.max_kv + a.split_tokens - 1) / a.split_tokens),
-                    static_cast<unsigned>(a.kv_heads * tiles), static_cast<unsigned>(a.n_seqs));
-    LAUNCH((decode_kernel<T, HeadDim>), grid, dim3(attention_threads),
-           decode_shape<HeadDim>::shared_bytes, stream, a);
+    LAUNCH((decode_kernel<T, HeadDim>), decode_grid(a), dim3(attention_threads),
+           decode_shape<f16_pages<HeadDim>>::shared_bytes, stream, a);
 }
 
 template <class T> static void launch_type(const fp16_attention_args &a, cudaStream_t stream)
