@@ -87,14 +87,15 @@ function(tenon_emulated)
 endfunction()
 
 # tenon_cuda_plugin(NAME sources... [OUTPUT dir]): targets NAME-sim and, where nvcc is or no source is a .cu, NAME. Sources are .cu
-# (kernels and their launchers), .cpp and .c; TN_CUDA_SIM is 1 in the one build and 0 in the other. OUTPUT is for tests.
+# (kernels and their launchers), .cpp and .c; TN_CUDA_SIM is 1 in the one build and 0 in the other, TENON_PLUGIN_NAME is "NAME".
+# OUTPUT is for tests.
 function(tenon_cuda_plugin name)
     cmake_parse_arguments(arg "" "OUTPUT" "" ${ARGN})
     set(host_sources ${arg_UNPARSED_ARGUMENTS})
     list(FILTER host_sources EXCLUDE REGEX "\\.cu$")
     set(kernels ${arg_UNPARSED_ARGUMENTS})
     list(FILTER kernels INCLUDE REGEX "\\.cu$")
-    set(definitions TENON_VERSION="${PROJECT_VERSION}")
+    set(definitions TENON_VERSION="${PROJECT_VERSION}" TENON_PLUGIN_NAME="${name}")
 
     if(arg_OUTPUT)
         set(output OUTPUT ${arg_OUTPUT})

@@ -2,11 +2,13 @@
 /*
  * attention over the paged pool: sequences with one new token go to the decode kernel, which splits
  * their positions over blocks, the others to the prefill kernel. Splits are fixed ranges of
- * positions, chosen when the node is planned, whatever the batch.
+ * positions, chosen when the node is planned, whatever the batch. Packed weights: the parameters of
+ * i8-static.
  */
 #include "plugins/cuda-fp16/fp16.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { MIN_SPLIT = 256, SPLIT_UNIT = 64, MAX_GRID = 65535, ALIGN = 256 };
 
@@ -60,7 +62,11 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
 {
     const tn_attention *a = node->param;
     (void)self;
-    *out = (tn_plan){ .size = sizeof *out, .workspace_bytes = state_bytes(node) };
+    *out = (tn_plan){ .size = sizeof *out,
+                      .workspace_bytes = state_bytes(node),
+                      .weight_bytes = fp16_kv_static_bytes(a),
+                      .pack_rows = 1,
+                      .layout = "cuda-fp16/kv_static/1" };
     if (!tn_plugin_add_product(&out->workspace_bytes, (uint64_t)node->max_seqs * (uint64_t)a->heads,
                                (uint64_t)max_splits(node) * (uint64_t)a->head_dim * sizeof(float)))
         return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);
@@ -68,14 +74,27 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
     return TN_OK;
 }
 
-/* The only part is i8-static's parameters, which f16 has not. */
 static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *rows, void *blob,
                       tn_error *err)
 {
+    const tn_attention *a = node->param;
     (void)self;
-    (void)blob;
-    return tn_plugin_fail(err, TN_INVALID, "%s: attention has no weight part %d", node->path,
-                          rows->part);
+    if (!a->kv_static || rows->part != 0)
+        return tn_plugin_fail(err, TN_INVALID, "%s: attention has no weight part %d", node->path,
+                              rows->part);
+    return fp16_kv_static_pack(a, rows, blob, err);
+}
+
+static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t row,
+                        const void *blob, float *values, tn_error *err)
+{
+    const tn_attention *a = node->param;
+    (void)self;
+    if (!a->kv_static || part != 0 || row < 0 || row >= a->n_kv_static)
+        return tn_plugin_fail(err, TN_INVALID, "%s: part %d has no row %lld", node->path, part,
+                              (long long)row);
+    memcpy(values, (const float *)blob + row * 4, 4 * sizeof *values);
+    return TN_OK;
 }
 
 static tn_status run(void *self, const tn_node *node, const tn_launch *launch, tn_error *err)
@@ -90,6 +109,8 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
         .out_stride = launch->out[0].stride[0],
         .kv = fp16_pointer(launch->kv),
         .kv_block_bytes = launch->kv_block_bytes,
+        .kv_static = a->kv_static ? fp16_pointer(launch->weight) : NULL,
+        .n_kv_static = a->n_kv_static,
         .table = fp16_pointer(b->table),
         .q_start = fp16_pointer(b->q_start),
         .kv_len = fp16_pointer(b->kv_len),
@@ -124,9 +145,10 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
 const tn_kernel fp16_attention_kernel = { .size = sizeof(tn_kernel),
                                           .flags = FP16_FLAGS,
                                           .op = "attention",
-                                          .name = "cuda-fp16.attention",
+                                          .name = TENON_PLUGIN_NAME ".attention",
                                           .tolerance = "f16acc",
                                           .supports = supports,
                                           .plan = plan,
                                           .pack = pack,
+                                          .unpack = unpack,
                                           .run = run };

@@ -45,8 +45,20 @@ tn_status fp16_check_node(const tn_node *node, const char *in, const char *out, 
 /** What a launcher returned; TN_DEVICE_LOST when it is not 0. */
 tn_status fp16_launched(const tn_node *node, int error, tn_error *err);
 
-/* ---- kv.c: the pool, for rope.c and attention.c ---- */
-/** TN_UNSUPPORTED unless the node's pool is f16 and heads, head size and blocks are in range. */
+/** TN_UNSUPPORTED unless the kernels of attention take these heads, head size and blocks. */
+tn_status fp16_check_heads(const tn_node *node, const tn_attention *attention, tn_error *why);
+/** The domain's device is current, and one that the kernels run on; TN_UNAVAILABLE with the reason.
+ */
+tn_status fp16_check_device(const tn_host *host, fp16_device *device, tn_error *err);
+
+/* ---- parameters of KV format i8-static, for rope.c and attention.c: a weight part ---- */
+/** Their bytes: 0 for other formats. */
+uint64_t fp16_kv_static_bytes(const tn_attention *attention);
+tn_status fp16_kv_static_pack(const tn_attention *attention, const tn_weight_rows *rows, float *out,
+                              tn_error *err);
+
+/* ---- kv.c: of each plugin, as the kernels of rope and attention are ---- */
+/** TN_UNSUPPORTED unless the node's pool is of the plugin's formats, with heads that it takes. */
 tn_status fp16_check_kv(const tn_node *node, const tn_attention *attention, tn_error *why);
 
 #endif

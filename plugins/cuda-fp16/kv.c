@@ -10,19 +10,7 @@ tn_status fp16_check_kv(const tn_node *node, const tn_attention *attention, tn_e
     if (!node->kvfmt || strcmp(node->kvfmt, "f16") != 0)
         return tn_plugin_fail(why, TN_UNSUPPORTED, "KV format %s, f16 is taken",
                               node->kvfmt ? node->kvfmt : "(none)");
-    if (attention->kv_heads < 1 || attention->heads < 1 || attention->heads % attention->kv_heads)
-        return tn_plugin_fail(why, TN_UNSUPPORTED, "%d heads are not a multiple of %d kv heads",
-                              attention->heads, attention->kv_heads);
-    if (attention->head_dim < 8 || attention->head_dim > FP16_MAX_HEAD_DIM ||
-        attention->head_dim % 8)
-        return tn_plugin_fail(why, TN_UNSUPPORTED, "head size %d, multiples of 8 to %d are taken",
-                              attention->head_dim, FP16_MAX_HEAD_DIM);
-    if (node->block_tokens != 16 && node->block_tokens != 32 && node->block_tokens != 64 &&
-        node->block_tokens != 128)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "KV blocks of %d tokens, 16, 32, 64 and 128 are allowed",
-                              node->block_tokens);
-    return TN_OK;
+    return fp16_check_heads(node, attention, why);
 }
 
 static tn_status block_bytes(void *self, const tn_attention *attention, int32_t block_tokens,

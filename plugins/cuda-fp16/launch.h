@@ -78,6 +78,11 @@ typedef struct fp16_linear_args {
 int fp16_gemv(const fp16_linear_args *args, int n_sms, void *stream);
 int fp16_gemm(const fp16_linear_args *args, int n_sms, void *stream);
 
+/*
+ * Each plugin with a KV cache has rope.cu, attention_decode.cu and attention_prefill.cu of its own:
+ * cuda-fp16 for pages of f16, cuda-kvint8 for those of i8 and i8-static. Their host code is the
+ * same.
+ */
 /* ---- rope.cu ---- */
 /* What is done with each head of q, k and v; a pointer that is NULL leaves its part out. */
 typedef struct fp16_rope_args {
@@ -93,6 +98,8 @@ typedef struct fp16_rope_args {
     int32_t n_seqs, block_tokens;
     uint8_t *kv; /* NULL: nothing is written to the pool */
     uint64_t kv_block_bytes;
+    const float *kv_static; /* as those of attention */
+    int32_t n_kv_static;
 } fp16_rope_args;
 int fp16_rope(const fp16_rope_args *args, void *stream);
 
@@ -104,6 +111,8 @@ typedef struct fp16_attention_args {
     int64_t q_stride, out_stride; /* from token to token; heads follow each other */
     const uint8_t *kv;
     uint64_t kv_block_bytes;
+    const float *kv_static; /* i8-static: [n_kv_static][4] k_scale k_zp v_scale v_zp; else NULL */
+    int32_t n_kv_static;    /* 1 or kv_heads */
     const int32_t *table, *q_start, *kv_len;
     int32_t table_stride, block_tokens; /* block_tokens: a power of two */
     int32_t first_seq, n_seqs;          /* sequences [first_seq, first_seq + n_seqs) */

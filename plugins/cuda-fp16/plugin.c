@@ -16,20 +16,6 @@ static const tn_kernel *const kernels[] = {
 
 static const tn_kv_format *const kv_formats[] = { &fp16_kv_f16, NULL };
 
-static tn_status check_device(const tn_host *host, fp16_device *device, tn_error *err)
-{
-    TN_PLUGIN_TRY(host->domain->attach(host->domain_self, host->device, err));
-    int error = fp16_device_read(host->device, device);
-    if (error)
-        return tn_plugin_fail(err, TN_UNAVAILABLE, "device %d: %s", host->device,
-                              fp16_error_text(error));
-    if (device->major < 8)
-        return tn_plugin_fail(err, TN_UNAVAILABLE,
-                              "device %d has compute capability %d.%d, 8.0 or later is needed",
-                              host->device, device->major, device->minor);
-    return TN_OK;
-}
-
 /* gemm: own, or auto. Without cuBLAS the plugin works, and says why it is not used. */
 static tn_status open_cublas(fp16_plugin *plugin, tn_error *err)
 {
@@ -61,7 +47,7 @@ static tn_status open_plugin(const tn_host *host, void **self, tn_error *err)
 {
     fp16_device device;
     *self = NULL;
-    TN_PLUGIN_TRY(check_device(host, &device, err));
+    TN_PLUGIN_TRY(fp16_check_device(host, &device, err));
     fp16_plugin *plugin = host->alloc(host->ctx, sizeof *plugin);
     if (!plugin)
         return tn_plugin_fail(err, TN_NO_MEMORY, "cannot allocate %zu bytes for a handle",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qk_norm, rope, kv_write, and rope_kv_write, which is all three: one kernel, each op leaves parts
- * of it out. Packed weights: the q norm weight, then the k norm weight, head_dim f32 each.
+ * of it out. Packed weights: the q norm weight, then the k norm weight, head_dim f32 each, then the
+ * parameters of i8-static.
  */
 #include "plugins/common/rope_op.h"
 #include "plugins/cuda-fp16/fp16.h"
@@ -29,14 +30,25 @@ static tn_status supports(void *self, const tn_node *node, tn_error *why)
     return fused ? tn_rope_check_agreement(&steps, why) : TN_OK;
 }
 
+/* The part that has the parameters of i8-static, and where they lie in the blob, in f32. */
+static int32_t static_part(const tn_rope_steps *steps)
+{
+    return !steps->write || !steps->attention->kv_static ? -1 : steps->rope ? 2 : 0;
+}
+static int64_t static_place(const tn_rope_steps *steps)
+{
+    return steps->norm ? 2 * (int64_t)steps->rope->head_dim : 0;
+}
+
 static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *err)
 {
     (void)self;
     (void)err;
     tn_rope_steps steps = tn_rope_steps_of(node);
     *out = (tn_plan){ .size = sizeof *out, .pack_rows = 1, .layout = "cuda-fp16/qk_norm/1" };
-    if (steps.norm)
-        out->weight_bytes = 2 * (uint64_t)steps.rope->head_dim * sizeof(float);
+    out->weight_bytes = (uint64_t)static_place(&steps) * sizeof(float);
+    if (steps.write)
+        out->weight_bytes += fp16_kv_static_bytes(steps.attention);
     return TN_OK;
 }
 
@@ -45,6 +57,9 @@ static tn_status pack(void *self, const tn_node *node, const tn_weight_rows *row
 {
     (void)self;
     tn_rope_steps steps = tn_rope_steps_of(node);
+    if (rows->part == static_part(&steps))
+        return fp16_kv_static_pack(steps.attention, rows, (float *)blob + static_place(&steps),
+                                   err);
     if (!steps.norm || rows->part < 0 || rows->part > 1)
         return tn_plugin_fail(err, TN_INVALID, "%s: %s has no weight part %d", node->path, node->op,
                               rows->part);
@@ -57,6 +72,11 @@ static tn_status unpack(void *self, const tn_node *node, int32_t part, int64_t r
 {
     (void)self;
     tn_rope_steps steps = tn_rope_steps_of(node);
+    if (part >= 0 && part == static_part(&steps) && row >= 0 &&
+        row < steps.attention->n_kv_static) {
+        memcpy(values, (const float *)blob + static_place(&steps) + row * 4, 4 * sizeof *values);
+        return TN_OK;
+    }
     if (!steps.norm || part < 0 || part > 1 || row != 0)
         return tn_plugin_fail(err, TN_INVALID, "%s: part %d has no row %lld", node->path, part,
                               (long long)row);
@@ -124,6 +144,9 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
         args.v_stride = launch->in[k + 1].stride[0];
         args.kv = fp16_pointer(launch->kv);
         args.kv_block_bytes = launch->kv_block_bytes;
+        args.n_kv_static = steps.attention->n_kv_static;
+        if (steps.attention->kv_static)
+            args.kv_static = (const float *)fp16_pointer(launch->weight) + static_place(&steps);
     }
     return fp16_launched(node, fp16_rope(&args, launch->stream), err);
 }
@@ -131,7 +154,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
 #define ROPE_KERNEL(op_name, extra_flags, class_name)                                              \
     {                                                                                              \
         .size = sizeof(tn_kernel), .flags = FP16_ROW_FLAGS | (extra_flags), .op = op_name,         \
-        .name = "cuda-fp16." op_name, .tolerance = (class_name), .supports = supports,             \
+        .name = TENON_PLUGIN_NAME "." op_name, .tolerance = (class_name), .supports = supports,    \
         .plan = plan, .pack = pack, .unpack = unpack, .run = run                                   \
     }
 
