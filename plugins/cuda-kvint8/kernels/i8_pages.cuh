@@ -76,6 +76,15 @@ template <int HeadDim> struct i8_pages {
     SIMT_DEVICE void fetch(const fp16_attention_args &a, const attention_place &at, int first,
                            int end, unsigned char *stage)
     {
+        fetch_codes<Tokens>(a, at, first, end, stage);
+        if (!a.kv_static)
+            fetch_params<Tokens>(a, at, first, end, stage);
+    }
+
+    template <int Tokens>
+    SIMT_DEVICE void fetch_codes(const fp16_attention_args &a, const attention_place &at, int first,
+                                 int end, unsigned char *stage)
+    {
         const int thread = static_cast<int>(threadIdx.x), values = a.block_tokens * a.head_dim;
         for (int i = thread; i < Tokens * HeadDim / 16; i += attention_threads) {
             const chunk_place from = codes_at<HeadDim>(i);
@@ -92,8 +101,14 @@ template <int HeadDim> struct i8_pages {
             copy_chunk(a, to, k, n_bytes);
             copy_chunk(a, to + Tokens * code_row, k + to_values, n_bytes);
         }
-        if (a.kv_static)
-            return;
+    }
+
+    /* {scale, zero} of the positions, of K and of V. */
+    template <int Tokens>
+    SIMT_DEVICE void fetch_params(const fp16_attention_args &a, const attention_place &at,
+                                  int first, int end, unsigned char *stage)
+    {
+        const int thread = static_cast<int>(threadIdx.x), values = a.block_tokens * a.head_dim;
         /* K's by one warp, V's by the next; a lane's 1 or 2 tokens are of one block. */
         constexpr int a_lane = Tokens / 32;
         static_assert(a_lane == 1 || a_lane == 2, "4 or 8 bytes");
