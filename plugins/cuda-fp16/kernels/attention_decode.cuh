@@ -37,25 +37,21 @@ SIMT_DEVICE float2 *split_states(const fp16_attention_args &a, int split)
     return reinterpret_cast<float2 *>(a.states) + (place * a.max_splits + split) * decode_rows;
 }
 
-// Joins the four warps' softmaxes of one row and column; *out is the row's state.
-// sums: [warp][row][Pages::row], state: [warp][row].
-template <class Pages>
-SIMT_DEVICE float join_warps(const float *sums, const float2 *state, int row, int column,
-                             float2 *out)
+// The state of a row for all four warps, of which each warp's sums count `weight` times.
+// state: [warp][row].
+SIMT_DEVICE float2 join_states(const float2 *state, int row, float *weight)
 {
-    float largest = -INFINITY, total = 0.0f, sum = 0.0f;
+    float largest = -INFINITY, total = 0.0f;
     SIMT_UNROLL
     for (int w = 0; w < attention_warps; w++)
         largest = fmaxf(largest, lds(&state[w * decode_rows + row]).x);
     SIMT_UNROLL
     for (int w = 0; w < attention_warps; w++) {
         const float2 mine = lds(&state[w * decode_rows + row]);
-        const float weight = mine.x == -INFINITY ? 0.0f : exp2f(mine.x - largest);
-        total += weight * mine.y;
-        sum += weight * lds(&sums[(w * decode_rows + row) * Pages::row + column]);
+        weight[w] = mine.x == -INFINITY ? 0.0f : exp2f(mine.x - largest);
+        total += weight[w] * mine.y;
     }
-    *out = make_float2(largest, total);
-    return sum;
+    return make_float2(largest, total);
 }
 
 // The splits [first, first + n) of a block's rows, in ascending order, so that the result is the
@@ -131,25 +127,28 @@ SIMT_DEVICE void attend(const fp16_attention_args &a, const attention_place &at,
     over_tiles<Pages, decode_tokens, shape::stages>(a, at, begin, end, shared, ready, use);
 }
 
-// The result of the only split, or this split's share: from the warps' sums and states.
+// The result of the only split, or this split's share: from the warps' sums [warp][row][Pages::row]
+// and states.
 template <class T, class Pages>
 SIMT_DEVICE void store_split(const fp16_attention_args &a, int head0, int n_rows, int split,
                              bool is_only, const float *sums, const float2 *state, T *out)
 {
     const int thread = static_cast<int>(threadIdx.x);
-    float2 all;
+    float weight[attention_warps];
     for (int i = thread; i < n_rows * a.head_dim; i += attention_threads) {
         const int row = i / a.head_dim, column = i % a.head_dim;
-        const float sum = join_warps<Pages>(sums, state, row, column, &all);
+        const float2 all = join_states(state, row, weight);
+        float sum = 0.0f;
+        SIMT_UNROLL
+        for (int w = 0; w < attention_warps; w++)
+            sum += weight[w] * lds(&sums[(w * decode_rows + row) * Pages::row + column]);
         if (is_only)
             stg(&out[i], value<T>::narrow(__fdividef(sum, all.y)));
         else
             stg(&split_sums(a, head0 + row, split)[column], sum);
     }
-    if (is_only || thread >= n_rows)
-        return;
-    join_warps<Pages>(sums, state, thread, 0, &all);
-    stg(&split_states(a, split)[thread], all);
+    if (!is_only && thread < n_rows)
+        stg(&split_states(a, split)[thread], join_states(state, thread, weight));
 }
 
 // Grid (splits, kv heads times their tiles of 16 query heads, sequences). A split covers

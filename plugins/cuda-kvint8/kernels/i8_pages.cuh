@@ -76,6 +76,15 @@ template <int HeadDim> struct i8_pages {
     SIMT_DEVICE void fetch(const fp16_attention_args &a, const attention_place &at, int first,
                            int end, unsigned char *stage)
     {
+        fetch_codes<Tokens>(a, at, first, end, stage);
+        if (!a.kv_static)
+            fetch_params<Tokens>(a, at, first, end, stage);
+    }
+
+    template <int Tokens>
+    SIMT_DEVICE void fetch_codes(const fp16_attention_args &a, const attention_place &at, int first,
+                                 int end, unsigned char *stage)
+    {
         const int thread = static_cast<int>(threadIdx.x), values = a.block_tokens * a.head_dim;
         for (int i = thread; i < Tokens * HeadDim / 16; i += attention_threads) {
             const chunk_place from = codes_at<HeadDim>(i);
@@ -92,21 +101,32 @@ template <int HeadDim> struct i8_pages {
             copy_chunk(a, to, k, n_bytes);
             copy_chunk(a, to + Tokens * code_row, k + to_values, n_bytes);
         }
-        if (a.kv_static)
+    }
+
+    /* {scale, zero} of the positions, of K and of V. */
+    template <int Tokens>
+    SIMT_DEVICE void fetch_params(const fp16_attention_args &a, const attention_place &at,
+                                  int first, int end, unsigned char *stage)
+    {
+        const int thread = static_cast<int>(threadIdx.x), values = a.block_tokens * a.head_dim;
+        /* K's by one warp, V's by the next; a lane's 1 or 2 tokens are of one block. */
+        constexpr int a_lane = Tokens / 32;
+        static_assert(a_lane == 1 || a_lane == 2, "4 or 8 bytes");
+        const int which = thread / 32, token = thread % 32 * a_lane, position = first + token;
+        if (which > 1)
             return;
-        /* Four tokens a chunk: never of two blocks. */
-        for (int i = thread; i < Tokens / 2; i += attention_threads) {
-            const int which = i / (Tokens / 4), token = i % (Tokens / 4) * 4;
-            const int position = first + token;
-            const uint8_t *from = a.kv;
-            int n_bytes = 0;
-            if (position < end) {
-                from = record_of(a, at, position) + 2 * values +
-                       (which * a.block_tokens + (position & (a.block_tokens - 1))) * 4;
-                n_bytes = min(16, (end - position) * 4);
-            }
-            cp_async16(stage + 2 * Tokens * code_row + (which * Tokens + token) * 4, from, n_bytes);
+        const uint8_t *from = a.kv;
+        int n_bytes = 0;
+        if (position < end) {
+            from = record_of(a, at, position) + 2 * values +
+                   (which * a.block_tokens + (position & (a.block_tokens - 1))) * 4;
+            n_bytes = min(a_lane, end - position) * 4;
         }
+        unsigned char *to = stage + 2 * Tokens * code_row + (which * Tokens + token) * 4;
+        if (a_lane == 2)
+            cp_async8(to, from, n_bytes);
+        else
+            cp_async4(to, from, n_bytes);
     }
 
     /* Rows of a head size that is an odd multiple of 8 begin at multiples of 8 bytes. */
@@ -240,8 +260,9 @@ template <int HeadDim> struct i8_pages {
 
     /* Two weights p become w = p scale / unit in f16. What that rounding is off by in units of p is
      * added to p in the sum of z' as well, so that it counts times the value, not times its two
-     * parts, which may be far larger; but not where w is subnormal and p hardly depends on it. */
-    SIMT_DEVICE uint32_t fold(const float *p, const params &v, float unit, float inverse,
+     * parts, which may be far larger; but not where w is subnormal and p hardly depends on it.
+     * by_p: unit / scale. */
+    SIMT_DEVICE uint32_t fold(const float *p, const params &v, const float *by_p, float inverse,
                               float *zero_sum)
     {
         const float w[2] = { p[0] * (v.scale[0] * inverse), p[1] * (v.scale[1] * inverse) };
@@ -249,10 +270,8 @@ template <int HeadDim> struct i8_pages {
         const float2 rounded = value<half>::widen2(word);
         const float off[2] = { rounded.x - w[0], rounded.y - w[1] };
         SIMT_UNROLL
-        for (int i = 0; i < 2; i++) {
-            const float by_p = off[i] * __fdividef(unit, v.scale[i]);
-            *zero_sum += (w[i] >= 0x1p-14f ? p[i] + by_p : p[i]) * v.zero[i];
-        }
+        for (int i = 0; i < 2; i++)
+            *zero_sum += (w[i] >= 0x1p-14f ? p[i] + off[i] * by_p[i] : p[i]) * v.zero[i];
         return word;
     }
 
@@ -269,10 +288,14 @@ template <int HeadDim> struct i8_pages {
         for (int k16 = 0; k16 < Tokens / 16; k16++) {
             uint32_t p[4];
             SIMT_UNROLL
-            for (int i = 0; i < 4; i++) {
-                const int n = 2 * k16 + i / 2;
+            for (int i = 0; i < 2; i++) {
+                const int n = 2 * k16 + i;
                 const params v = params_of<Stage>(a, stage, true, row0 + n * 8, s);
-                p[i] = fold(&weight[n][i % 2 * 2], v, unit, inverse, &s->zero_sum[i % 2]);
+                const float by_p[2] = { __fdividef(unit, v.scale[0]),
+                                        __fdividef(unit, v.scale[1]) };
+                SIMT_UNROLL
+                for (int h = 0; h < 2; h++)
+                    p[2 * i + h] = fold(&weight[n][2 * h], v, by_p, inverse, &s->zero_sum[h]);
             }
             SIMT_UNROLL
             for (int n16 = 0; n16 < HeadDim / 16; n16 += 2) {

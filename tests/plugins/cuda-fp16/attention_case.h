@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sequences over a paged pool in permuted blocks, and their attention by loops in f64. */
+/* Sequences over a paged pool in permuted blocks, whose bytes are those of cpu-ref, and their
+ * attention by loops in f64. */
 #ifndef TN_TESTS_PLUGINS_CUDA_FP16_ATTENTION_CASE_H
 #define TN_TESTS_PLUGINS_CUDA_FP16_ATTENTION_CASE_H
 
 #include "tests/plugins/cuda-fp16/fp16_rig.h"
+
+extern "C" {
+#include "plugins/cpu-ref/kv.h"
+}
 
 namespace fp16_test
 {
@@ -16,6 +21,10 @@ struct attention_shape {
     int heads, kv_heads, head_dim, block_tokens, dtype, window, logn;
     float softcap;
     std::vector<sequence> sequences;
+    const char *kvfmt = "f16";
+    int n_static = 1; /* of i8-static: sets of parameters */
+    /* Makes other numbers of K and V of a position. */
+    void (*change)(int position, std::vector<float> &k, std::vector<float> &v) = nullptr;
 };
 
 struct attention_case {
@@ -23,7 +32,10 @@ struct attention_case {
     int split = 64; /* positions a split of decode */
     int n_tokens = 0, stride = 0, max_q = 0, max_kv = 0, n_blocks = 0;
     std::vector<int32_t> q_start{ 0 }, kv_len, table;
-    std::vector<uint16_t> q, pool; /* the pool's blocks that no sequence has are NaN */
+    std::vector<uint16_t> q;
+    std::vector<float> kv_static;
+    ref_kv kv = {};
+    std::vector<uint8_t> pool; /* what no sequence has is NaN, codes apart */
     std::vector<double> expected;
 
     explicit attention_case(const attention_shape &how) : s(how)
@@ -37,6 +49,7 @@ struct attention_case {
             max_kv = std::max(max_kv, one.kv_len);
             n_blocks += blocks_of(one);
         }
+        open_format();
         place_blocks();
         q = rows16(static_cast<size_t>(n_tokens), width(), width(), s.dtype, 5);
         for (size_t i = 0; i < s.sequences.size(); i++)
@@ -53,9 +66,36 @@ struct attention_case {
     {
         return (one.kv_len + s.block_tokens - 1) / s.block_tokens;
     }
-    size_t block_halves() const
+    /* As the core lays blocks out: 256 bytes apart, or a multiple. */
+    size_t block_bytes() const
     {
-        return static_cast<size_t>(s.kv_heads * 2 * s.block_tokens * s.head_dim);
+        return (static_cast<size_t>(ref_kv_block_bytes(&kv)) + 255) / 256 * 256;
+    }
+    uint8_t *block(size_t sequence_index, int position)
+    {
+        const int32_t id = table[sequence_index * static_cast<size_t>(stride) +
+                                 static_cast<size_t>(position / s.block_tokens)];
+        return pool.data() + static_cast<size_t>(id) * block_bytes();
+    }
+
+    void open_format()
+    {
+        tn_attention a = {};
+        a.heads = s.heads;
+        a.kv_heads = s.kv_heads;
+        a.head_dim = s.head_dim;
+        if (std::strcmp(s.kvfmt, "i8-static") == 0) {
+            for (int i = 0; i < s.n_static; i++) { /* some values are beyond the codes */
+                const float step = static_cast<float>(i);
+                kv_static.insert(kv_static.end(),
+                                 { 0.0075f + 0.0005f * step, 0.01f * step, 0.007f, -0.02f * step });
+            }
+            a.kv_static = kv_static.data();
+            a.n_kv_static = s.n_static;
+        }
+        tn_error err = {};
+        if (ref_kv_init(s.kvfmt, &a, s.block_tokens, &kv, &err))
+            fail_msg("%s", err.text);
     }
 
     /* Blocks from the pool's end, each sequence's in reverse; the first one is nobody's. */
@@ -63,29 +103,29 @@ struct attention_case {
     {
         int next = n_blocks;
         table.assign(s.sequences.size() * static_cast<size_t>(std::max(stride, 1)), 0x7fffffff);
-        pool.assign(static_cast<size_t>(n_blocks + 1) * block_halves(), 0xffff);
+        pool.assign(static_cast<size_t>(n_blocks + 1) * block_bytes(), 0xff);
         uint32_t seed = 6;
         for (size_t i = 0; i < s.sequences.size(); i++)
             for (int b = 0; b < blocks_of(s.sequences[i]); b++)
                 table[i * static_cast<size_t>(stride) + static_cast<size_t>(b)] = next--;
         for (size_t i = 0; i < s.sequences.size(); i++)
             for (int p = 0; p < s.sequences[i].kv_len; p++)
-                for (int h = 0; h < s.kv_heads; h++)
-                    for (int v = 0; v < 2; v++) {
-                        std::vector<float> x = numbers(static_cast<size_t>(s.head_dim), seed++);
-                        for (size_t d = 0; d < x.size(); d++)
-                            pool[row(i, p, h, v) + d] = tn_half_f32_to_f16(x[d]);
-                    }
+                for (int h = 0; h < s.kv_heads; h++) {
+                    const size_t dim = static_cast<size_t>(s.head_dim);
+                    std::vector<float> k = numbers(dim, seed), v = numbers(dim, seed + 1);
+                    seed += 2;
+                    if (s.change)
+                        s.change(p, k, v);
+                    ref_kv_store(&kv, block(i, p), h, p % s.block_tokens, k.data(), v.data());
+                }
     }
 
-    size_t row(size_t sequence_index, int position, int head, int is_value) const
+    std::vector<float> row(size_t sequence_index, int position, int head, int which)
     {
-        const int32_t block = table[sequence_index * static_cast<size_t>(stride) +
-                                    static_cast<size_t>(position / s.block_tokens)];
-        return static_cast<size_t>(block) * block_halves() +
-               static_cast<size_t>(
-                   ((head * 2 + is_value) * s.block_tokens + position % s.block_tokens) *
-                   s.head_dim);
+        std::vector<float> x(static_cast<size_t>(s.head_dim));
+        ref_kv_load(&kv, block(sequence_index, position), head, position % s.block_tokens, which,
+                    x.data());
+        return x;
     }
 
     double scale_at(int position) const
@@ -106,17 +146,16 @@ struct attention_case {
         double total = 0.0;
         for (int p = s.window ? std::max(0, position - s.window + 1) : 0;
              one.kv_len > 0 && p <= position; p++) {
+            const std::vector<float> k = row(i, p, kv_head, REF_K), v = row(i, p, kv_head, REF_V);
             double score = 0.0;
             for (size_t d = 0; d < dim; d++)
-                score += static_cast<double>(widen(query[d], s.dtype)) *
-                         static_cast<double>(tn_half_f16_to_f32(pool[row(i, p, kv_head, 0) + d]));
+                score += static_cast<double>(widen(query[d], s.dtype)) * static_cast<double>(k[d]);
             score *= scale_at(position);
             const double cap = static_cast<double>(s.softcap);
             const double weight = std::exp(cap > 0.0 ? cap * std::tanh(score / cap) : score);
             total += weight;
             for (size_t d = 0; d < dim; d++)
-                sum[d] += weight *
-                          static_cast<double>(tn_half_f16_to_f32(pool[row(i, p, kv_head, 1) + d]));
+                sum[d] += weight * static_cast<double>(v[d]);
         }
         for (size_t d = 0; d < dim; d++)
             expected.push_back(one.kv_len > 0 ? sum[d] / total : 0.0);
@@ -125,7 +164,9 @@ struct attention_case {
     /* The case on the device; launch takes its arguments. */
     template <class Launch> std::vector<uint16_t> run(Launch launch) const
     {
-        device_array<uint16_t> dq(q), out(q.size()), dpool(pool);
+        device_array<uint16_t> dq(q), out(q.size());
+        device_array<uint8_t> dpool(pool);
+        device_array<float> dstatic(kv_static);
         device_array<int32_t> dstart(q_start), dlen(kv_len), dtable(table);
         const int splits = (max_kv + split - 1) / split;
         const size_t seqs = s.sequences.size(), heads = static_cast<size_t>(s.heads);
@@ -136,8 +177,10 @@ struct attention_case {
         a.q = dq.p;
         a.out = out.p;
         a.q_stride = a.out_stride = static_cast<int64_t>(width());
-        a.kv = reinterpret_cast<const uint8_t *>(dpool.p);
-        a.kv_block_bytes = block_halves() * 2;
+        a.kv = dpool.p;
+        a.kv_block_bytes = block_bytes();
+        a.kv_static = kv_static.empty() ? nullptr : dstatic.p;
+        a.n_kv_static = static_cast<int32_t>(kv_static.size() / 4);
         a.table = dtable.p;
         a.q_start = dstart.p;
         a.kv_len = dlen.p;
@@ -166,12 +209,13 @@ struct attention_case {
         return out.read();
     }
 
-    template <class Launch> void check(Launch launch) const
+    template <class Launch> void check(Launch launch, double tolerance = 1e-3) const
     {
         const std::vector<uint16_t> got = run(launch);
         const double unit = s.dtype == TN_BF16 ? 0x1p-8 : 0x1p-11;
         for (size_t i = 0; i < got.size(); i++)
-            near(widen(got[i], s.dtype), expected[i], unit + 1e-3, "out", i);
+            near(widen(got[i], s.dtype), expected[i],
+                 unit * std::min(1.0, std::fabs(expected[i])) + tolerance, "out", i);
     }
 };
 

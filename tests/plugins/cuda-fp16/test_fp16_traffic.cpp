@@ -1,48 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernels move, counted by the emulator on shapes of models: no wasted sector, no bank
-// conflict, and hardly a byte above what the operation needs. The table is that of docs/cuda.md.
-#include "tests/plugins/cuda-fp16/attention_case.h"
+// conflict, and hardly a byte above what the operation needs.
+#include "tests/plugins/cuda-fp16/traffic.h"
 
 using namespace fp16_test;
-
-// Sectors and passes of every place are the ideal ones; the bytes in global memory are within 2 %,
-// less places where a warp reads one address.
-static void assert_traffic(const char *name, double ideal_bytes)
-{
-    std::vector<simt::counter> all(64);
-    const size_t n = tn_simt_counters(all.data(), all.size());
-    uint64_t sectors = 0, passes = 0, ideal_passes = 0;
-    assert_true(n > 0 && n <= all.size());
-    for (size_t i = 0; i < n; i++) {
-        const simt::counter &c = all[i];
-        if (c.n_sectors > c.n_ideal_sectors || c.n_passes > c.n_ideal_passes)
-            fail_msg("%s, line %d: %llu sectors for %llu, %llu passes for %llu", name, c.line,
-                     static_cast<unsigned long long>(c.n_sectors),
-                     static_cast<unsigned long long>(c.n_ideal_sectors),
-                     static_cast<unsigned long long>(c.n_passes),
-                     static_cast<unsigned long long>(c.n_ideal_passes));
-        if (!c.is_shared && c.n_sectors * 4 > c.n_ideal_sectors)
-            sectors += c.n_sectors;
-        passes += c.n_passes;
-        ideal_passes += c.n_ideal_passes;
-    }
-    const double bytes = static_cast<double>(sectors * 32);
-    print_message(
-        "%-22s %10.0f bytes, %.3f of ideal; shared passes %.2f\n", name, bytes, bytes / ideal_bytes,
-        ideal_passes ? static_cast<double>(passes) / static_cast<double>(ideal_passes) : 1.0);
-    assert_true(bytes <= 1.02 * ideal_bytes && bytes >= 0.98 * ideal_bytes);
-}
-
-template <class Launch> static void measure(const char *name, double ideal_bytes, Launch launch)
-{
-    simt::settings s = simt_test::default_settings();
-    s.count = 1;
-    tn_simt_set_settings(&s);
-    tn_simt_reset_counters();
-    assert_int_equal(launch(), cudaSuccess);
-    assert_int_equal(cudaDeviceSynchronize(), cudaSuccess);
-    assert_traffic(name, ideal_bytes);
-}
 
 enum : bool { by_gemm, by_gemv };
 
@@ -85,46 +46,6 @@ static void linears_read_weights_once(void **)
     measure_linear("gemm, 64 rows", 64, 1536, 0, 24, by_gemm, 108);
     measure_linear("gemm, 64 rows, wide", 64, 1536, 0, 12, by_gemm);
     measure_linear("gemm, 128 rows, gated", 128, 512, TN_ACT_SILU, 8, by_gemm);
-}
-
-// K and V of every tile of 64 rows up to its last position, queries and results once.
-static double prefill_bytes(const attention_case &c)
-{
-    const int group = c.s.heads / c.s.kv_heads;
-    double positions = 0;
-    for (const sequence &one : c.s.sequences)
-        for (int row = 0; row < one.q_len * group; row += 64) {
-            const int last = std::min(row + 64, one.q_len * group) - 1;
-            positions += one.kv_len - one.q_len + last / group + 1;
-        }
-    return positions * c.s.kv_heads * c.s.head_dim * 4 + static_cast<double>(c.q.size() * 4);
-}
-
-// K and V once, queries and results once, and partial results written and read.
-static double decode_bytes(const attention_case &c)
-{
-    double bytes = static_cast<double>(c.q.size() * 4);
-    for (const sequence &one : c.s.sequences) {
-        const int splits = (one.kv_len + c.split - 1) / c.split;
-        bytes += static_cast<double>(one.kv_len) * c.s.kv_heads * c.s.head_dim * 4;
-        if (splits > 1)
-            bytes += 2.0 * splits * c.s.heads * c.s.head_dim * 4;
-    }
-    return bytes;
-}
-
-static void measure_attention(const char *name, const attention_shape &shape, bool is_prefill)
-{
-    attention_case c(shape);
-    c.split = 256; // as planned
-    measure(name, is_prefill ? prefill_bytes(c) : decode_bytes(c), [&] {
-        c.run([&](const fp16_attention_args *a) {
-            tn_simt_reset_counters();
-            return is_prefill ? fp16_attention_prefill(a, nullptr)
-                              : fp16_attention_decode(a, nullptr);
-        });
-        return cudaSuccess;
-    });
 }
 
 static void attention_reads_the_cache_once(void **)
