@@ -108,15 +108,16 @@ static uint64_t params_at(const w4_weights *w, int64_t column, int64_t group)
 static tn_status narrow(const w4_weights *w, float scale, float zero, uint16_t *out, tn_error *err)
 {
     const float low = w->matrix.has_offset ? zero : -zero * scale;
-    const float largest = fmaxf(fabsf(low), fabsf(low + (float)MAX_CODE * scale));
+    const float high = low + (float)MAX_CODE * scale,
+                limit = 65520.0f; /* what rounds to infinity */
     if (!w->matrix.has_offset && !(zero >= 0 && zero <= MAX_ZERO && zero == truncf(zero)))
         return tn_plugin_fail(err, TN_INVALID, "a zero point of %g, whole numbers to %d are taken",
                               (double)zero, MAX_ZERO);
-    if (!(fmaxf(largest, fabsf(scale)) < 65520.0f))
+    if (!(fabsf(low) < limit && fabsf(high) < limit && fabsf(scale) < limit))
         return tn_plugin_fail(err, TN_INVALID,
-                              "a group of weights up to %g is beyond the largest f16, 65504: the "
+                              "weights from %g to %g by %g are beyond the largest f16, 65504: the "
                               "profile can say activations: bf16",
-                              (double)largest);
+                              (double)low, (double)high, (double)scale);
     out[0] = tn_half_f32_to_f16(scale);
     out[1] = tn_half_f32_to_f16(w->matrix.has_offset ? zero : 1024.0f + zero);
     return TN_OK;

@@ -67,10 +67,12 @@ SIMT_DEVICE void fetch_params(const w4_linear_args &a, int record, unsigned char
     SIMT_UNROLL
     for (int s = 0; s < Shape::strips; s++) {
         const int strip = static_cast<int>(blockIdx.x) * Shape::strips + s;
-        if (at < n_bytes && strip < a.w.strips)
-            cp_async16(to + s * Shape::record_bytes + at,
-                       static_cast<const unsigned char *>(a.w.params) +
-                           (static_cast<int64_t>(strip) * records + record) * n_bytes + at);
+        const unsigned char *params = static_cast<const unsigned char *>(a.w.params);
+        const int is_there = strip < a.w.strips;
+        if (is_there)
+            params += (static_cast<int64_t>(strip) * records + record) * n_bytes + at;
+        if (at < n_bytes)
+            cp_async16(to + s * Shape::record_bytes + at, params, is_there ? 16 : 0);
     }
 }
 
