@@ -196,8 +196,8 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
 #define LINEAR_KERNEL(op_name, extra_flags)                                                        \
     {                                                                                              \
         .size = sizeof(tn_kernel), .flags = FP16_FLAGS | (extra_flags), .op = op_name,             \
-        .name = "cuda-w4a16." op_name, .tolerance = "f16acc", .supports = supports, .plan = plan,  \
-        .pack = pack, .unpack = unpack, .run = run                                                 \
+        .name = TENON_PLUGIN_NAME "." op_name, .tolerance = "f16acc", .supports = supports,        \
+        .plan = plan, .pack = pack, .unpack = unpack, .run = run                                   \
     }
 
 const tn_kernel w4_linear_kernel = LINEAR_KERNEL("linear", 0);

@@ -9,17 +9,18 @@
 
 enum { WHOLE = 31, HALF_STRIP = W4_STRIP / 2, MAX_CODE = 15, MAX_ZERO = 16 };
 
-#define LAYOUTS(format, group)                                                                     \
+#define LAYOUT(what) TENON_PLUGIN_NAME "/" what "/1"
+#define LAYOUTS(what)                                                                              \
     {                                                                                              \
-        { "cuda-w4a16/" format "." group "/1", "cuda-w4a16/" format "." group "+bias/1" },         \
+        { LAYOUT(what), LAYOUT(what "+bias") },                                                    \
         {                                                                                          \
-            "cuda-w4a16/" format "." group "+glu/1", "cuda-w4a16/" format "." group "+glu+bias/1"  \
+            LAYOUT(what "+glu"), LAYOUT(what "+glu+bias")                                          \
         }                                                                                          \
     }
 #define FORMAT_LAYOUTS(format)                                                                     \
     {                                                                                              \
-        LAYOUTS(format, "g32"), LAYOUTS(format, "g64"), LAYOUTS(format, "g128"),                   \
-            LAYOUTS(format, "row")                                                                 \
+        LAYOUTS(format ".g32"), LAYOUTS(format ".g64"), LAYOUTS(format ".g128"),                   \
+            LAYOUTS(format ".row")                                                                 \
     }
 /* [u4z, u4b][group][is_glu][has_bias] */
 static const char *const layouts[2][4][2][2] = { FORMAT_LAYOUTS("u4z"), FORMAT_LAYOUTS("u4b") };
