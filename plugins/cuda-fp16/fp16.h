@@ -32,6 +32,10 @@ extern const tn_kernel fp16_embed_kernel, fp16_rmsnorm_kernel, fp16_linear_kerne
     fp16_gather_rows_kernel, fp16_argmax_kernel;
 extern const tn_kv_format fp16_kv_f16;
 
+/** open() and close() of the plugins that multiply: a fp16_plugin, by option gemm with cuBLAS. */
+tn_status fp16_open(const tn_host *host, void **self, tn_error *err);
+void fp16_close(void *self);
+
 static inline void *fp16_pointer(uint64_t addr)
 {
     return (void *)(uintptr_t)addr;

@@ -4,8 +4,6 @@
 #include "plugins/common/sanitizer.h"
 #include "plugins/cuda-fp16/fp16.h"
 
-#include <string.h>
-
 static const tn_kernel *const kernels[] = {
     &fp16_embed_kernel,       &fp16_rmsnorm_kernel,       &fp16_linear_kernel,
     &fp16_add_kernel,         &fp16_linear_add_kernel,    &fp16_glu_kernel,
@@ -16,52 +14,6 @@ static const tn_kernel *const kernels[] = {
 
 static const tn_kv_format *const kv_formats[] = { &fp16_kv_f16, NULL };
 
-/* gemm: own, or auto. Without cuBLAS the plugin works, and says why it is not used. */
-static tn_status open_cublas(fp16_plugin *plugin, tn_error *err)
-{
-    const tn_host *host = plugin->host;
-    const char *gemm = host->option(host->ctx, "gemm");
-    tn_error why = { 0 };
-    char text[sizeof why.text + 64];
-    if (gemm && strcmp(gemm, "own") == 0)
-        return TN_OK;
-    if (gemm && strcmp(gemm, "auto") != 0)
-        return tn_plugin_fail(err, TN_INVALID, "option gemm: %s, auto and own are allowed", gemm);
-    if (fp16_cublas_open(host, plugin->device.major, &plugin->cublas, &why)) {
-        (void)snprintf(text, sizeof text, "cuda-fp16 multiplies without cuBLAS: %s", why.text);
-        host->log(host->ctx, 2, text);
-    }
-    return TN_OK;
-}
-
-static void close_plugin(void *self)
-{
-    fp16_plugin *plugin = self;
-    if (!plugin)
-        return;
-    fp16_cublas_close(plugin->cublas);
-    plugin->host->release(plugin->host->ctx, plugin);
-}
-
-static tn_status open_plugin(const tn_host *host, void **self, tn_error *err)
-{
-    fp16_device device;
-    *self = NULL;
-    TN_PLUGIN_TRY(fp16_check_device(host, &device, err));
-    fp16_plugin *plugin = host->alloc(host->ctx, sizeof *plugin);
-    if (!plugin)
-        return tn_plugin_fail(err, TN_NO_MEMORY, "cannot allocate %zu bytes for a handle",
-                              sizeof *plugin);
-    *plugin = (fp16_plugin){ .host = host, .device = device };
-    tn_status status = open_cublas(plugin, err);
-    if (status) {
-        close_plugin(plugin);
-        return status;
-    }
-    *self = plugin;
-    return TN_OK;
-}
-
 const tn_plugin tn_plugin_v1 = {
     .size = sizeof(tn_plugin),
     .minor = TN_ABI_MINOR,
@@ -70,8 +22,8 @@ const tn_plugin tn_plugin_v1 = {
     .version = TENON_VERSION,
     .domain = "cuda",
     .build = "f32 residual, f16 or bf16 activations, mma.sync",
-    .open = open_plugin,
-    .close = close_plugin,
+    .open = fp16_open,
+    .close = fp16_close,
     .kernels = kernels,
     .kv_formats = kv_formats,
 };
