@@ -55,6 +55,9 @@ function(tenon_gencode out)
     set(${out} ${options} PARENT_SCOPE)
 endfunction()
 
+# Everything that nvcc compiles.
+add_custom_target(cuda_code)
+
 # tenon_nvcc(OUT NAME files.cu...): their objects by nvcc. Beside each object lie what ptxas said of it (.log) and its PTX, which
 # tests read.
 function(tenon_nvcc out name)
@@ -70,6 +73,8 @@ function(tenon_nvcc out name)
         list(APPEND objects ${stem}.o)
         set_property(GLOBAL APPEND PROPERTY TENON_NVCC_${name} ${stem})
     endforeach()
+    add_custom_target(${name}.nvcc DEPENDS ${objects})
+    add_dependencies(cuda_code ${name}.nvcc)
     set(${out} ${objects} PARENT_SCOPE)
 endfunction()
 
@@ -147,12 +152,24 @@ function(tenon_nvcc_test name)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120 SKIP_RETURN_CODE 77)
 endfunction()
 
-# tenon_cuda_budget(NAME budget.toml): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME. Budgets are for 8.0.
+# tenon_cuda_budget(NAME budget.toml [MOVES program]): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME. Budgets
+# are for 8.0; cuda_architectures_NAME is of all that were built for. MOVES measures the kernels on the emulator: then the table of NAME in docs/cuda.md is held to what it prints
+# (cuda_table_NAME) and to what nvcc made (cuda_table_nvcc_NAME).
 function(tenon_cuda_budget name budget)
+    cmake_parse_arguments(arg "" "MOVES" "" ${ARGN})
+    set(scripts ${CMAKE_SOURCE_DIR}/tests/plugins)
+    get_property(stems GLOBAL PROPERTY TENON_NVCC_${name})
+    tenon_nvcc_test(cuda_architectures_${name} ${Python3_EXECUTABLE} -B ${scripts}/cuda_budget.py --architectures ${budget} ${stems})
     if(TENON_NVCC AND NOT 80 IN_LIST tenon_architectures)
         set(TENON_NVCC "")
         set(TENON_NO_NVCC "budgets are for the architecture 80")
     endif()
-    get_property(stems GLOBAL PROPERTY TENON_NVCC_${name})
-    tenon_nvcc_test(cuda_budget_${name} ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/plugins/cuda_budget.py ${budget} ${stems})
+    tenon_nvcc_test(cuda_budget_${name} ${Python3_EXECUTABLE} -B ${scripts}/cuda_budget.py ${budget} ${stems})
+    if(NOT arg_MOVES OR TENON_SANITIZE)
+        return()
+    endif()
+    set(table ${CMAKE_SOURCE_DIR}/docs/cuda.md ${name})
+    tenon_nvcc_test(cuda_table_nvcc_${name} ${Python3_EXECUTABLE} -B ${scripts}/cuda_table.py code ${table} ${budget} ${stems})
+    add_test(NAME cuda_table_${name} COMMAND ${Python3_EXECUTABLE} -B ${scripts}/cuda_table.py moves ${table} $<TARGET_FILE:${arg_MOVES}>)
+    set_tests_properties(cuda_table_${name} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()

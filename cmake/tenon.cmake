@@ -72,8 +72,9 @@ function(tenon_plugin name)
 endfunction()
 
 # Tests where threads meet: these get the label tsan too, and scripts/test.sh runs them under ThreadSanitizer.
-set(TENON_TSAN_TESTS test_engine test_engine_bits test_request test_alloc_failure test_many_requests test_scheduler test_sched test_status test_team test_domain_sim test_fp16_linear test_fp16_attention test_w4_linear
-    test_simt_kernels test_simt_runtime test_simt_cublas test_cuda_domain test_kvint8_attention test_kvint8_rope)
+set(TENON_TSAN_TESTS test_engine test_engine_bits test_request test_alloc_failure test_many_requests test_scheduler test_sched test_status test_team test_domain_sim
+    test_fp16_linear test_fp16_attention test_fp16_rows test_fp16_rope test_w4_linear test_kvint8_attention test_kvint8_rope
+    test_simt_kernels test_simt_runtime test_simt_cublas test_cuda_domain)
 add_custom_target(tsan_tests)
 
 # cmocka's assertions do not return on failure, but the compiler does not know.

@@ -29,7 +29,8 @@ typedef struct fp16_plugin {
 extern const tn_kernel fp16_embed_kernel, fp16_rmsnorm_kernel, fp16_linear_kernel, fp16_add_kernel,
     fp16_linear_add_kernel, fp16_glu_kernel, fp16_linear_glu_kernel, fp16_qk_norm_kernel,
     fp16_rope_kernel, fp16_kv_write_kernel, fp16_rope_kv_write_kernel, fp16_attention_kernel,
-    fp16_gather_rows_kernel, fp16_argmax_kernel;
+    fp16_gather_rows_kernel, fp16_argmax_kernel, fp16_norm_linear_kernel,
+    fp16_norm_linear_glu_kernel;
 extern const tn_kv_format fp16_kv_f16;
 
 /** open() and close() of the plugins that multiply: a fp16_plugin, by option gemm with cuBLAS. */

@@ -5,11 +5,23 @@
 #include "plugins/cuda-fp16/fp16.h"
 
 static const tn_kernel *const kernels[] = {
-    &fp16_embed_kernel,       &fp16_rmsnorm_kernel,       &fp16_linear_kernel,
-    &fp16_add_kernel,         &fp16_linear_add_kernel,    &fp16_glu_kernel,
-    &fp16_linear_glu_kernel,  &fp16_qk_norm_kernel,       &fp16_rope_kernel,
-    &fp16_kv_write_kernel,    &fp16_rope_kv_write_kernel, &fp16_attention_kernel,
-    &fp16_gather_rows_kernel, &fp16_argmax_kernel,        NULL,
+    &fp16_embed_kernel,
+    &fp16_rmsnorm_kernel,
+    &fp16_linear_kernel,
+    &fp16_add_kernel,
+    &fp16_linear_add_kernel,
+    &fp16_glu_kernel,
+    &fp16_linear_glu_kernel,
+    &fp16_qk_norm_kernel,
+    &fp16_rope_kernel,
+    &fp16_kv_write_kernel,
+    &fp16_rope_kv_write_kernel,
+    &fp16_attention_kernel,
+    &fp16_gather_rows_kernel,
+    &fp16_argmax_kernel,
+    &fp16_norm_linear_kernel,
+    &fp16_norm_linear_glu_kernel,
+    NULL,
 };
 
 static const tn_kv_format *const kv_formats[] = { &fp16_kv_f16, NULL };

@@ -119,6 +119,18 @@ def test_a_plugin_without_its_device_is_skipped_and_the_profile_runs_on_the_host
     assert json.loads(done.stdout)["ids"] == on_host and len(on_host) == 8
 
 
+def test_cuda_fp16_by_nvcc_without_a_driver_leaves_everything_to_the_fallback(tenon, profile, tiny, hollow_driver):
+    if not (LIB / "plugins/cuda-fp16.so").exists():
+        pytest.skip("not run: this build has no plugin by nvcc")
+    where = profile("cuda", "cuda-fp16", fallback="cpu-simd")
+    found = listed(tenon, "--profile", where, env=hollow_driver)["cuda-fp16"]
+    assert found["state"] == "skipped" and found["path"] == str(LIB / "plugins/cuda-fp16.so") and "no usable NVIDIA driver" in found["reason"]
+    done = tenon("run", "--profile", where, "--ids", ",".join(map(str, IDS)), "-n", 8, "--greedy", "--ignore-eos", "--json", env=hollow_driver)
+    warnings = [line for line in done.stderr.decode().splitlines() if line.startswith("tenon: ")]
+    assert len(warnings) == 1 and "no usable NVIDIA driver" in warnings[0] and "everything runs on cpu-simd" in warnings[0]
+    assert json.loads(done.stdout)["ids"] == tenon.ids(tiny, IDS, 8, "--profile", profile("cpu", "cpu-simd"))["ids"]
+
+
 def test_without_a_fallback_the_missing_device_is_an_error(tenon, profile, probe, hollow_driver):
     path, device, env = probe
     where = profile(device, f"{{name: cuda-probe, path: {path}}}")

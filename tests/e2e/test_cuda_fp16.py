@@ -78,6 +78,15 @@ def test_families_of_models_pass(tenon, family, profile, name):
     assert_passes(tenon, profile(family(name, FAMILIES[name])), "--node", "*")
 
 
+def test_norms_go_into_their_linears_and_a_tied_head_shares_the_table(tenon, make_model, profile):
+    found = tenon.json("explain", "--profile", profile(make_model("--tied", "1", "--layers", "1")))
+    ops = {node["node"]: node["op"] for node in found["nodes"]}
+    assert (ops["layer.0.qkv"], ops["layer.0.gate_up"], ops["head"]) == ("norm_linear", "norm_linear_glu", "linear")
+    layouts = {one["layout"]: one for one in found["layouts"]}
+    plain = layouts["cuda-fp16/f16.k8/1"]  # embed, attn_out, down and head
+    assert (plain["nodes"], plain["blobs"]) == (4, 3) and layouts["cuda-fp16/f16.k8+norm/1"]["nodes"] == 2
+
+
 @pytest.mark.parametrize(("schedule", "copies", "device"), [("lifo", "eager", "a100"), ("random", "late", "h100")])
 def test_a_model_passes_whatever_order_the_device_takes(tenon, make_model, profile, schedule, copies, device):
     model = make_model("--heads", "8", "--kv-heads", "2", "--head-dim", "64")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What nvcc made of each kernel, held against its budget: registers, shared memory, occupancy, bytes in flight, PTX.
 
-Usage: cuda_budget.py [--table] BUDGET.toml STEM...
+Usage: cuda_budget.py [--table | --architectures] BUDGET.toml STEM...
 
 STEM.log is what ptxas -v said and STEM.ptx the PTX (cmake/nvcc.sh leaves both). The budget has a table a kernel, by its name without
 namespace and parameters; every kernel has one:
@@ -17,7 +17,8 @@ namespace and parameters; every kernel has one:
     ptx = {"mma.sync" = 4, "lop3.b32" = "=1"}   # instructions that begin so: at least; with =, exactly
     allow = ["div.rn.f32"]    # of FORBIDDEN
 
---table prints the kernels as a table for docs/cuda.md.
+--table prints the kernels as a table for docs/cuda.md. --architectures looks at each one that was compiled for: a line an architecture, no
+kernel may spill or have a stack, each has a budget, and its block finds the registers and shared memory it needs.
 """
 import pathlib
 import re
@@ -29,6 +30,8 @@ ARCH = "sm_80"
 # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability", 8.0; the reserved 1 KiB a block: "Shared Memory".
 REGISTERS, WARP_REGISTER_UNIT, WARP_UNIT = 65536, 256, 4
 SHARED, SHARED_RESERVED, SHARED_UNIT, MAX_THREADS, MAX_BLOCKS = 164 * 1024, 1024, 128, 2048, 32
+# Of a block, the least of the project's architectures: 8.6, 8.9 and 12.0.
+MIN_BLOCK_SHARED = 99 * 1024
 # Little's law on an A100: 2.0 TB/s * 600 ns / 108 multiprocessors.
 MIN_IN_FLIGHT = 11 * 1024
 # Memory of a thread's own, and arithmetic that is slow or of doubles.
@@ -149,14 +152,46 @@ def table(kernels, budgets):
                f"| {blocks} | {in_flight} |")
 
 
+def check_architecture(arch, kernels, budgets):
+    """kernels: what ptxas said. A block must fit; how many of them a multiprocessor holds is budgeted for ARCH only."""
+    if missing := budgets.keys() - kernels.keys():
+        yield f"{arch}: lacks {', '.join(sorted(missing))}"
+    for name, said in sorted(kernels.items()):
+        if said["spills"] or said["stack"]:
+            yield f"{arch}, {name}: {said['spills']} bytes spilled and {said['stack']} of stack, none is allowed"
+        if name not in budgets:
+            yield f"{arch}, {name}: has no budget"
+            continue
+        shared = said["static_shared"] + budgets[name].get("dynamic_shared", 0)
+        if shared > MIN_BLOCK_SHARED:
+            yield f"{arch}, {name}: {shared} bytes of shared memory, {MIN_BLOCK_SHARED} fit everywhere"
+        if blocks_per_multiprocessor(said["registers"], 0, budgets[name]["threads"]) < 1:
+            yield f"{arch}, {name}: {said['registers']} registers for {budgets[name]['threads']} threads are too many"
+
+
+def show_architectures(stems, budgets):
+    logs = [pathlib.Path(f"{stem}.log").read_text(encoding="utf-8") for stem in stems]
+    problems = []
+    for arch in sorted({entry[2] for log in logs for entry in _ENTRY.finditer(log)}, key=lambda arch: int(arch[3:])):
+        kernels = {short_name(name): said for log in logs for name, said in read_log(log, arch).items()}
+        most = max(kernels, key=lambda name: kernels[name]["registers"])
+        print(f"{arch}: {len(kernels)} kernels, {sum(k['spills'] for k in kernels.values())} bytes spilled, "
+              f"{sum(k['stack'] for k in kernels.values())} of stack, at most {kernels[most]['registers']} registers ({most})")
+        problems += check_architecture(arch, kernels, budgets)
+    print("\n".join(problems))
+    return problems
+
+
 def main(arguments):
-    wants_table = arguments[:1] == ["--table"]
-    budget_path, *stems = arguments[wants_table:]
+    mode = arguments[0] if arguments[:1] in (["--table"], ["--architectures"]) else ""
+    budget_path, *stems = arguments[bool(mode):]
     if not stems:
         sys.exit(__doc__)
     budgets = tomllib.loads(pathlib.Path(budget_path).read_text(encoding="utf-8"))
+    if mode == "--architectures":
+        sys.exit(1 if show_architectures(stems, budgets) else 0)
     kernels = read_kernels(stems)
-    if wants_table:
+    if mode == "--table":
         print("\n".join(table(kernels, budgets)))
         return
     problems = check(kernels, budgets)

@@ -66,6 +66,20 @@ class Budget(unittest.TestCase):
         self.assertEqual(cuda_budget.check(kernels(), {}), ["gemm<3>: has no budget"])
         self.assertEqual(cuda_budget.check({}, {"gone": BUDGET}), ["gone: is budgeted and not built"])
 
+    def test_every_architecture_is_looked_at(self):
+        fine = {"gemm<3>": {"registers": 90, "static_shared": 4352, "spills": 0, "stack": 0}}
+        budgets = {"gemm<3>": BUDGET}
+        self.assertEqual(list(cuda_budget.check_architecture("sm_90", fine, budgets)), [])
+        for changes, text in [({"spills": 8}, "8 bytes spilled"), ({"stack": 16}, "16 of stack"),
+                              ({"static_shared": 102400}, "102400 bytes of shared memory, 101376 fit"),
+                              ({"registers": 600}, "600 registers for 128 threads are too many")]:
+            with self.subTest(text):
+                changed = {"gemm<3>": fine["gemm<3>"] | changes}
+                self.assertIn(text, "".join(cuda_budget.check_architecture("sm_90", changed, budgets)))
+        self.assertEqual(list(cuda_budget.check_architecture("sm_90", {}, budgets)), ["sm_90: lacks gemm<3>"])
+        self.assertEqual(list(cuda_budget.check_architecture("sm_90", fine, {})), ["sm_90, gemm<3>: has no budget"])
+        self.assertEqual(cuda_budget.read_log(LOG.format(spills=0), "sm_90")["_ZN2ns4gemmILi3EEEvPKfi"]["registers"], 200)
+
     def test_occupancy_is_that_of_nvidias_calculator(self):
         # Values of cuda_occupancy.h of CUDA 13.0 for compute capability 8.0.
         for registers, shared, threads, blocks in [(90, 0, 128, 5), (90, 34611, 128, 4), (64, 0, 1024, 1), (128, 0, 192, 2),

@@ -8,6 +8,13 @@ namespace fp16
 constexpr int gemv_threads = 128, gemv_warps = 4;
 constexpr int gemv_chunk = 2048; // columns of x in shared memory at a time
 
+// Of blocks a SM, for ptxas: left alone (0) it gives 16 sums of a bf16 product 64 registers on
+// sm_100, and spills.
+constexpr int gemv_min_blocks(int n_sums, bool is_gated)
+{
+    return n_sums == 16 && !is_gated ? 4 : 0;
+}
+
 // x[m][k0 .. k0 + columns), as 16-byte words; what lies behind a row is zero.
 template <class T, int Rows>
 SIMT_DEVICE void load_x(const fp16_linear_args &a, int k0, int n_words, uint4 *x)
@@ -36,7 +43,8 @@ SIMT_DEVICE void load_x(const fp16_linear_args &a, int k0, int n_words, uint4 *x
 // block at Columns 4, some 8 blocks a SM: above the 11 to 17 KB that HBM needs (reference, section
 // 2). Expected: 80-88 % of HBM. Shared: 4 KB a row of x and the sums.
 template <class T, int Rows, int Columns, bool Glu>
-__global__ void __launch_bounds__(gemv_threads) gemv_kernel(fp16_linear_args a)
+__global__ void __launch_bounds__(gemv_threads, gemv_min_blocks(Rows *Columns, Glu))
+    gemv_kernel(fp16_linear_args a)
 {
     constexpr int matrices = Glu ? 2 : 1, block_columns = gemv_warps * Columns;
     SHARED_ARRAY(uint4, x, Rows * gemv_chunk / 8);
