@@ -8,6 +8,7 @@
 #include "model/formats/map_guard.h"
 #include "model/formats/write_file.h"
 #include "runtime/cache_dir.h"
+#include "runtime/sha256_of.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -88,10 +89,7 @@ static void hash_parts(void *arg, int64_t i0, int64_t i1, int32_t worker)
     (void)worker;
     for (int64_t i = i0; i < i1; i++) {
         const size_t at = (size_t)i * PART_BYTES, left = job->map->size - at;
-        tn_sha256 h;
-        tn_sha256_init(&h);
-        tn_sha256_update(&h, job->map->data + at, left < PART_BYTES ? left : PART_BYTES);
-        tn_sha256_hex(&h, job->hex[i]);
+        tn_sha256_of(job->map->data + at, left < PART_BYTES ? left : PART_BYTES, job->hex[i]);
     }
 }
 

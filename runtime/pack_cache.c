@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +29,14 @@ struct tn_pack_cache {
     tn_pack_spec spec;
     uint64_t *blob_bytes; /* [n_blobs] */
     int32_t *blob_of;     /* [n_nodes] or -1 */
+    const void **packed;  /* [n_blobs] what was packed, as long as it is there */
+    int32_t n_packed, n_written;
     uint64_t limit;
     tn_pack_file *file;     /* after a hit */
     tn_pack_writer *writer; /* after a miss, until writing fails */
     tn_error write_error;   /* why it failed */
+    pthread_t thread;       /* that commits; all else is its own until it is joined */
+    bool has_thread;
 };
 
 /* ---- the key ---- */
@@ -89,7 +94,8 @@ static tn_status describe(tn_pack_cache *c, tn_error *err)
     const size_t n_nodes = (size_t)binding->n_nodes;
     c->blob_of = tn_alloc_array(n_nodes, sizeof *c->blob_of);
     c->blob_bytes = tn_alloc_array(n_nodes, sizeof *c->blob_bytes);
-    if (!c->blob_of || !c->blob_bytes)
+    c->packed = tn_alloc_array(n_nodes, sizeof *c->packed);
+    if (!c->blob_of || !c->blob_bytes || !c->packed)
         return tn_fail_memory(err, "the cache of packed weights");
     c->spec.blob_bytes = c->blob_bytes;
     for (int32_t n = 0; n < binding->n_nodes; n++) {
@@ -132,13 +138,23 @@ static void stop_writing(tn_pack_cache *c, const tn_error *why)
     c->writer = NULL;
 }
 
+static void write_packed(tn_pack_cache *c)
+{
+    tn_error err = { 0 };
+    while (c->writer && c->n_written < c->n_packed)
+        if (tn_pack_writer_put(c->writer, c->packed[c->n_written++], &err))
+            stop_writing(c, &err);
+}
+
+/* Nodes come in order, as the blobs were counted. What is in host memory stays there, and is
+ * written when the start does not wait for it. */
 static void keep(void *self, int32_t node_index, const void *bytes)
 {
     tn_pack_cache *c = self;
-    tn_error err = { 0 };
-    (void)node_index; /* nodes come in order, as the blobs were counted */
-    if (c->writer && tn_pack_writer_put(c->writer, bytes, &err))
-        stop_writing(c, &err);
+    const tn_binding *binding = c->setup->binding;
+    c->packed[c->n_packed++] = bytes;
+    if (!tn_device_is_host(&binding->device[binding->node[node_index].domain]))
+        write_packed(c);
 }
 
 /* ---- open, commit ---- */
@@ -212,11 +228,13 @@ void tn_pack_cache_close(tn_pack_cache *c)
 {
     if (!c)
         return;
+    tn_pack_cache_wait(c);
     tn_pack_writer_abort(c->writer);
     tn_pack_file_close(c->file);
     tn_strbuf_deinit(&c->key);
     tn_free(c->blob_of);
     tn_free(c->blob_bytes);
+    tn_free(c->packed);
     tn_free(c->path);
     tn_free(c->dir);
     tn_free(c);
@@ -258,6 +276,7 @@ tn_status tn_pack_cache_commit(tn_pack_cache *c, tn_error *err)
     tn_error why = { 0 };
     if (!c || c->file)
         return TN_OK;
+    write_packed(c);
     if (c->writer && (check_model(c, &why) || tn_pack_writer_commit(c->writer, &why)))
         stop_writing(c, &why);
     if (!c->writer)
@@ -265,6 +284,32 @@ tn_status tn_pack_cache_commit(tn_pack_cache *c, tn_error *err)
     tn_pack_writer_abort(c->writer);
     c->writer = NULL;
     return TN_OK;
+}
+
+static void *commit_or_warn(void *arg)
+{
+    tn_error why = { 0 };
+    if (tn_pack_cache_commit(arg, &why))
+        tn_log(TN_LOG_WARNING, "cache", "the packed weights are not kept: %s", why.text);
+    return NULL;
+}
+
+/* Nothing to write, or no thread to be had: here and now. */
+void tn_pack_cache_commit_behind(tn_pack_cache *c)
+{
+    if (!c)
+        return;
+    c->has_thread = c->writer && pthread_create(&c->thread, NULL, commit_or_warn, c) == 0;
+    if (!c->has_thread)
+        (void)commit_or_warn(c);
+}
+
+void tn_pack_cache_wait(tn_pack_cache *c)
+{
+    if (!c || !c->has_thread)
+        return;
+    (void)pthread_join(c->thread, NULL);
+    c->has_thread = false;
 }
 
 tn_status tn_pack_cache_check(const tn_pack_cache *c, tn_error *err)

@@ -8,10 +8,13 @@
  *     tn_pack_cache_open(&setup, &cache, &err);           // NULL: there is none, which is no error
  *     args.cache = tn_pack_cache_blobs(cache);            // of the engine or a weight store
  *     ... create it ...
- *     tn_pack_cache_commit(cache, &err);
- *     ... destroy it ...
+ *     tn_pack_cache_commit_behind(cache);                 // or commit: now
+ *     ... run ...
+ *     tn_pack_cache_wait(cache);
+ *     ... destroy the engine or store ...
  *     tn_pack_cache_close(cache);
  *
+ * What was packed is not copied: it is written from where the kernels read it.
  * Thread: made, filled and closed by one thread; check from any.
  */
 #ifndef TN_RUNTIME_PACK_CACHE_H
@@ -37,9 +40,14 @@ bool tn_pack_cache_is_hit(const tn_pack_cache *cache);
 const char *tn_pack_cache_path(const tn_pack_cache *cache);
 uint64_t tn_pack_cache_bytes(const tn_pack_cache *cache);
 
-/** All was packed: put the file in its place. TN_UNAVAILABLE when it could not be written, and why.
- * Nothing to do for NULL and after a hit. */
+/** All was packed, and is still there: write it, and put the file in its place. TN_UNAVAILABLE when
+ * it could not be written, and why. Nothing to do for NULL and after a hit. */
 tn_status tn_pack_cache_commit(tn_pack_cache *cache, tn_error *err) TN_MUST_USE;
+/** The same on a thread of its own, which warns; until wait returns, nothing but find's blobs,
+ * check, is_hit, path and bytes may be used, and what was packed must stay. */
+void tn_pack_cache_commit_behind(tn_pack_cache *cache);
+/** Nothing to wait for: no matter. NULL likewise. */
+void tn_pack_cache_wait(tn_pack_cache *cache);
 /** TN_INTERNAL when another program cut the mapped file off: the weights are not what they were. */
 tn_status tn_pack_cache_check(const tn_pack_cache *cache, tn_error *err) TN_MUST_USE;
 

@@ -28,15 +28,13 @@ static tn_status open_cache(tn_runtime *rt, tn_error *err)
 static tn_status start_engine(tn_runtime *rt, const tn_open_args *args, tn_error *err)
 {
     tn_engine_args engine;
-    tn_error why = { 0 };
     TN_TRY(tn_setup_engine_args(&rt->setup, &engine, err));
     TN_TRY(open_cache(rt, err));
     engine.progress = args->on_load;
     engine.progress_ctx = args->ctx;
     engine.cache = tn_pack_cache_blobs(rt->cache);
     TN_TRY(tn_engine_create(&engine, &rt->engine, err));
-    if (tn_pack_cache_commit(rt->cache, &why))
-        tn_log(TN_LOG_WARNING, "cache", "the packed weights are not kept: %s", why.text);
+    tn_pack_cache_commit_behind(rt->cache);
     return TN_OK;
 }
 
@@ -82,6 +80,7 @@ void tn_runtime_close(tn_runtime *rt)
 {
     if (!rt)
         return;
+    tn_pack_cache_wait(rt->cache); /* it reads the engine's weights */
     tn_engine_destroy(rt->engine);
     tn_pack_cache_close(rt->cache);
     tn_setup_close(&rt->setup);

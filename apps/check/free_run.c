@@ -341,11 +341,14 @@ static void describe(const tn_check_free_run *run, const tn_check_token *t, tn_c
     const int32_t used = snprintf(out->text, sizeof out->text,
                                   "sequence %d, position %d: best token %d, expected %d; ",
                                   (int)t->seq, (int)t->pos, (int)t->got, (int)t->expected);
-    (void)snprintf(out->text + used, sizeof out->text - (size_t)used,
+    char why[160];
+    (void)snprintf(why, sizeof why,
                    logits ? "the RMS error of the logits is %.3g of their standard deviation, at "
                             "most %.3g is allowed"
                           : "no tie: the logits of the two lie %.3g apart, and errors explain %.3g",
                    out->value, out->limit);
+    (void)snprintf(out->text + used, sizeof out->text - (size_t)used, "%s%s", why,
+                   run->unsteady ? "; runs that are alike differ, so the node is not sure" : "");
 }
 
 /* The node at which drift grows most. */

@@ -56,12 +56,12 @@ static json_t *free_run(const tn_check_free_run *run)
 {
     if (!run->ran)
         return run->why_not ? json_pack("{s:s}", "why_not", run->why_not) : json_null();
-    return json_pack("{s:b, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o, s:o}", "passed",
+    return json_pack("{s:b, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:b, s:o, s:o, s:o}", "passed",
                      (int)!run->failed, "tokens", (int)run->n_tokens, "same", (int)run->n_same,
                      "first_difference", (int)run->first, "mean_kl", finite(run->mean_kl), "max_kl",
                      finite(run->most_kl), "max_rms", finite(run->most_rms), "rms_limit",
-                     run->rms_limit, "rows", tokens(run), "drift", drift(run), "bisection",
-                     bisection(run));
+                     run->rms_limit, "unsteady", (int)run->unsteady, "rows", tokens(run), "drift",
+                     drift(run), "bisection", bisection(run));
 }
 
 static json_t *matrix_json(const tn_check_matrix *m)

@@ -38,8 +38,8 @@ static tn_status fill(packing *p, tn_error *err)
                                         .progress = on_progress,
                                         .progress_ctx = &p->progress };
     TN_TRY(tn_weight_store_create(&args, &store, err));
+    const tn_status st = tn_pack_cache_commit(p->cache, err);
     tn_weight_store_destroy(store);
-    tn_status st = tn_pack_cache_commit(p->cache, err);
     if (st && err) /* what is no failure of a run is one here */
         err->code = TN_INTERNAL;
     return st ? TN_INTERNAL : TN_OK;

@@ -78,7 +78,7 @@ uint64_t tn_hash64(const void *bytes, size_t n, uint64_t seed)
 }
 
 /* FIPS 180-4, section 4.2.2. */
-static const uint32_t SHA256_K[64] = {
+const uint32_t tn_sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -97,7 +97,7 @@ static uint32_t rotr32(uint32_t x, unsigned n)
 /* One round: the letters move by one place, which the order of the arguments says. */
 #define SHA256_ROUND(a, b, c, d, e, f, g, h, t)                                                    \
     do {                                                                                           \
-        h += (rotr32(e, 6) ^ rotr32(e, 11) ^ rotr32(e, 25)) + (g ^ (e & (f ^ g))) + SHA256_K[t] +  \
+        h += (rotr32(e, 6) ^ rotr32(e, 11) ^ rotr32(e, 25)) + (g ^ (e & (f ^ g))) + tn_sha256_k[t] +  \
              w[t];                                                                                 \
         d += h;                                                                                    \
         h += (rotr32(a, 2) ^ rotr32(a, 13) ^ rotr32(a, 22)) + ((a & b) | (c & (a | b)));           \

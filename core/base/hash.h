@@ -15,6 +15,9 @@ typedef struct tn_sha256 {
     uint8_t block[64];
 } tn_sha256;
 
+/* The round constants. */
+extern const uint32_t tn_sha256_k[64];
+
 void tn_sha256_init(tn_sha256 *h);
 void tn_sha256_update(tn_sha256 *h, const void *bytes, size_t n);
 /** 64 lower-case hex digits and NUL. */

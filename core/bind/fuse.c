@@ -73,13 +73,24 @@ typedef struct chain {
     int32_t norm, linear, glu, add; /* graph nodes, -1: not there */
 } chain;
 
-/* The linear's producer, when it is an rmsnorm that nobody else reads. */
+/* Is it a table of embed, too? */
+static bool is_table(const tn_graph *g, const char *weight)
+{
+    for (int32_t i = 0; i < g->n_nodes; i++)
+        if (is_op(&g->node[i], "embed") && strcmp(g->node[i].weight[0].name, weight) == 0)
+            return true;
+    return false;
+}
+
+/* The linear's producer, when it is an rmsnorm that nobody else reads. A tied head stays alone: the
+ * weights of a norm beside its own would make two blobs of one large tensor. */
 static int32_t find_norm(const tn_binder *b, const tn_graph_node *linear)
 {
     const tn_graph *g = b->args->graph;
     const tn_edge *x = &g->edge[linear->in[0]];
 
-    if (x->base >= 0 || x->n_consumers != 1 || x->producer < 0 || b->taken[x->producer])
+    if (x->base >= 0 || x->n_consumers != 1 || x->producer < 0 || b->taken[x->producer] ||
+        is_table(g, linear->weight[0].name))
         return -1;
     return is_op(&g->node[x->producer], "rmsnorm") && linear->n_weights < TN_MAX_PARTS ? x->producer
                                                                                        : -1;

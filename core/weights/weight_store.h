@@ -18,7 +18,7 @@ typedef struct tn_blob_cache {
     void *self;
     /** The plan.weight_bytes packed bytes of a node, aligned to 256, valid as long as the store; NULL: not there, so pack. */
     const void *(*find)(void *self, int32_t node_index);
-    /** What was just packed for it; borrowed during the call. */
+    /** What was just packed for it; borrowed: on the host from the store, on a device during the call. */
     void (*keep)(void *self, int32_t node_index, const void *bytes);
 } tn_blob_cache;
 

@@ -21,16 +21,29 @@ static void chains_fuse_as_wide_as_the_plugin_goes(void **state)
 
     assert_bound(f);
 
-    /* embed, six a layer, gather, norm_linear of the head, argmax */
-    assert_int_equal(f->binding->n_nodes, 1 + 6 * LAYERS + 3);
+    /* embed, six a layer, gather, norm, tied head, argmax */
+    assert_int_equal(f->binding->n_nodes, 1 + 6 * LAYERS + 4);
     assert_node(f, "layer.0.qkv", "norm_linear", "base");
     assert_node(f, "layer.0.kv_write", "rope_kv_write", "base");
     assert_node(f, "layer.0.attention", "attention", "base");
     assert_node(f, "layer.1.attn_out", "linear_add", "base");
     assert_node(f, "layer.1.gate_up", "norm_linear_glu", "base");
     assert_node(f, "layer.1.down", "linear_add", "base");
-    assert_node(f, "head", "norm_linear", "base");
     assert_order(f);
+}
+
+/* A blob with the norm's weights in it could not be the table of embed, too. */
+static void a_tied_head_stays_apart_from_its_norm_so_that_its_table_is_packed_once(void **state)
+{
+    fixture *f = *state;
+    LIST(f, "base", HOST_FAKE, ALL);
+
+    assert_bound(f);
+
+    const tn_bound_node *head = node_at(f, "head"), *embed = node_at(f, "embed");
+    assert_node(f, "head", "linear", "base");
+    assert_int_equal(head->n_weights, 1);
+    assert_string_equal(head->weight[0].name, embed->weight[0].name);
 }
 
 static void a_fused_linear_carries_what_its_members_brought(void **state)
@@ -188,7 +201,7 @@ static void rules_give_nodes_to_the_plugin_they_name(void **state)
     assert_node(f, "layer.0.gate_up", "linear_glu", "first");
     assert_node(f, "layer.1.qkv", "norm_linear", "second");
     assert_node(f, "layer.1.attention", "attention", "second");
-    assert_node(f, "head", "norm_linear", "first");
+    assert_node(f, "head", "linear", "first");
 }
 
 static void a_rule_whose_plugin_refuses_is_an_error_with_its_reason(void **state)
@@ -266,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(chains_fuse_as_wide_as_the_plugin_goes),
+        TEST(a_tied_head_stays_apart_from_its_norm_so_that_its_table_is_packed_once),
         TEST(a_fused_linear_carries_what_its_members_brought),
         TEST(no_fusion_binds_every_primitive),
         TEST(an_overlay_that_has_linear_only_is_not_robbed_by_fused_ops),

@@ -164,15 +164,17 @@ def test_a_model_that_was_moved_or_copied_is_known(tenon, tiny, tmp_path, home):
 
 # ---- disasters ----
 
-def test_starts_that_are_killed_at_any_moment_leave_nothing_that_is_used(tenon, larger, home):
+@pytest.mark.parametrize("command", [("pack", *SIMD), RUN], ids=["pack", "run"])
+def test_starts_that_are_killed_at_any_moment_leave_nothing_that_is_used(tenon, larger, home, command):
+    """A run writes behind its start, while it answers."""
     want = tenon.json(*RUN, "--model", larger, "--no-cache")["ids"]
     dice = random.Random(1)
     begin = time.monotonic()
-    tenon("pack", "--model", larger, *SIMD)
+    tenon(*command, "--model", larger)
     whole = time.monotonic() - begin
     tenon("cache", "clear")
     for _ in range(25):
-        process = subprocess.Popen([BUILD / "bin/tenon", "pack", "--model", larger, *SIMD], stdout=subprocess.DEVNULL,
+        process = subprocess.Popen([BUILD / "bin/tenon", *command, "--model", larger], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         time.sleep(dice.random() * whole)
         process.send_signal(signal.SIGKILL)

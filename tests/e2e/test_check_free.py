@@ -30,7 +30,7 @@ def free_run(check, *args, **kwargs):
 @pytest.mark.parametrize("plugin, drift", [("alt-f32", 1e-4), ("alt-f16", 1e-2), ("alt-a8", 0.1)])
 def test_a_correct_plugin_drifts_a_little_and_makes_the_same_tokens(check, plugin, drift):
     run = free_run(check, plugin)
-    assert run["passed"] and run["bisection"] is None and run["tokens"] == len(run["rows"]) > 16
+    assert run["passed"] and run["bisection"] is None and not run["unsteady"] and run["tokens"] == len(run["rows"]) > 16
     assert all(r["state"] in ("same", "tie") for r in run["rows"])
     layers = [d["relative"] for d in run["drift"] if d["ends_layer"]]
     assert len(layers) == 5 and all(0 < x < drift for x in layers)
@@ -80,6 +80,20 @@ def test_the_report_tells_drift_tokens_and_nodes(check):
     assert "this node computed by the reference restores the tokens" in text
     text = check("alt-f32").stdout.decode()
     assert "best tokens are the same" in text and "drift by layer:" in text and "restores" not in text
+
+
+def test_every_report_says_when_runs_that_are_alike_differ(tenon, make_model, tmp_path):
+    """What state-kept answers goes by the calls before, so with some seed the set that was found does not pass again."""
+    for seed in range(1, 11):
+        done = tenon("check", "--quick", "--model", make_model("--type", "Q4_1", "--layers", "2"), "--set", "kv.block_tokens=16", "--seed", str(seed),
+                     "--set", f"plugins=[{{name: broken-state-kept, path: {BUILD}/tests/plugins/broken-state-kept.so}}]", "--json",
+                     "--junit", tmp_path / "r.xml", "--html", tmp_path / "r.html", status=1, cwd=tmp_path)
+        run = json.loads(done.stdout)["free_run"]
+        texts = [done.stdout.decode(), *((tmp_path / name).read_text(encoding="utf-8") for name in ("r.xml", "r.html"))]
+        assert ["runs that are alike differ, so the node is not sure" in text for text in texts] == 3 * [run["unsteady"]]
+        if run["unsteady"]:
+            break
+    assert run["unsteady"] and run["bisection"] is None
 
 
 def test_there_is_no_free_run_of_a_part(check):

@@ -149,6 +149,22 @@ static void a_second_start_packs_nothing_and_answers_the_same(void **state)
     }
 }
 
+/* The file is written behind the start: close waits for it. */
+static void a_runtime_that_is_closed_at_once_leaves_the_whole_file(void **state)
+{
+    (void)state;
+    for (int32_t v = 0; v < TN_N_RUNTIME_VARIANTS; v++) {
+        tn_answer want;
+        answer_without_cache(v, &want);
+        start_afresh();
+        tn_runtime_close(tn_runtime_rig_open(v));
+        assert_int_equal(count(TN_CACHE_PACK), 1);
+        assert_int_equal(count(TN_CACHE_TEMP), 0);
+        assert_true(start(v, &want));
+        assert_int_equal(n_warnings, 0);
+    }
+}
+
 static void another_model_of_the_same_name_and_size_is_packed_anew(void **state)
 {
     (void)state;
@@ -490,6 +506,7 @@ int main(void)
         /* First: cmocka takes SIGBUS for itself before every test, a guard once a process. */
         cmocka_unit_test(weights_that_are_cut_off_while_in_use_fail_the_request),
         cmocka_unit_test(a_second_start_packs_nothing_and_answers_the_same),
+        cmocka_unit_test(a_runtime_that_is_closed_at_once_leaves_the_whole_file),
         cmocka_unit_test(another_model_of_the_same_name_and_size_is_packed_anew),
         cmocka_unit_test(an_empty_limit_and_the_profile_switch_the_cache_off),
         cmocka_unit_test(the_least_recently_used_go_first),
