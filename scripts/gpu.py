@@ -9,6 +9,7 @@ sanitizer   compute-sanitizer (memcheck, racecheck, synccheck, initcheck) over t
 check       tenon check of each CUDA profile
 roofline    bytes read and f16 products a second that kernels of ours reach, and cuBLAS
 bench       tenon bench of each CUDA profile, as shares of that roofline
+kv cache    decode with 8-bit keys and values against 16 bits, by the tokens that a sequence has before
 torch       PyTorch on cuBLAS' shapes, where it is installed
 
 With --dry-run the emulator stands for the GPU: the same parts and programs, tiny sizes, and no number means a speed.
@@ -89,6 +90,11 @@ class Session:
             self.run(self.build / "bin/make_tiny_model", path, "--seed", "1", "--layers", "2")
         return path
 
+    def tenon(self, command, *args):
+        """With the model of the benchmarks."""
+        model = self.tiny_model() if self.dry else self.model
+        return self.run(self.build / "bin/tenon", command, *(("--model", model) if model else ()), *args)
+
     def part(self, name, run, *args):
         start = time.monotonic()
         entry = {"part": name, "state": "passed"}
@@ -163,10 +169,7 @@ def roofline(session):
 def bench(session, profile):
     """tenon bench gives shares of the host's roofline; times that, over the device's, they are shares of the device's."""
     sizes = ("--prefill", "4", "--decode", "2", "--repeat", "1") if session.dry else ("--prefill", "512", "--decode", "128", "--batch", "1,16")
-    model = session.tiny_model() if session.dry else session.model
-    done = session.run(session.build / "bin/tenon", "bench", "--profile", profile, *(("--model", model) if model else ()), *sizes,
-                       "--json", "--quiet")
-    result = json.loads(done.stdout)
+    result = json.loads(session.tenon("bench", "--profile", profile, *sizes, "--json", "--quiet").stdout)
     host = {r["threads"]: r["read_bytes_per_s"] for r in result["machine"]["roofline"]}
     rows = []
     for row in result["results"]:
@@ -177,6 +180,23 @@ def bench(session, profile):
             kept["share_of_mma"] = 2 * row["parameters"] * row["tokens_per_s"] / session.best["mma_f16_ops_per_s"]
         rows.append(kept)
     return {"profile": profile.name, "results": rows}
+
+
+def kv_cache(session):
+    """What 8 bits save of a step grows with the context: at long ones a step reads little but keys and values."""
+    depths = "16,64" if session.dry else "256,1024,2048,4096,7936"
+    sizes = ("--prefill", "0", "--decode", "2" if session.dry else "64", "--repeat", "1" if session.dry else "5",
+             "--batch", "1" if session.dry else "1,16", "--depth", depths)
+    rates, n_bytes = {}, {}
+    for name in ("fp16", "kvint8"):
+        profile = ROOT / f"configs/cuda-{'sim-' if session.dry else ''}{name}.yaml"
+        memory = json.loads(session.tenon("explain", "--profile", profile, "--json").stdout)["memory"]
+        n_bytes[memory["kv_format"]] = memory["kv_bytes_per_token"]
+        for row in json.loads(session.tenon("bench", "--profile", profile, *sizes, "--json", "--quiet").stdout)["results"]:
+            rates.setdefault((row["batch"], row["depth"]), {})[row["kv_format"]] = row["tokens_per_s"]
+    return {"bytes_per_token": n_bytes, "results": [
+        {"batch": batch, "depth": depth, "tokens_per_s": both, "speed_up": both["i8"] / both["f16"]}
+        for (batch, depth), both in sorted(rates.items())]}
 
 
 def torch(session):
@@ -214,6 +234,7 @@ def main():
         for_profiles(session, "check", check)
         session.part("roofline", roofline)
         for_profiles(session, "bench", bench)
+        session.part("kv cache", kv_cache)
         session.part("torch", torch)
     finally:
         shutil.rmtree(session.scratch)

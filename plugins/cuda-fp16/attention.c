@@ -64,9 +64,11 @@ static tn_status plan(void *self, const tn_node *node, tn_plan *out, tn_error *e
     (void)self;
     *out = (tn_plan){ .size = sizeof *out,
                       .workspace_bytes = state_bytes(node),
-                      .weight_bytes = fp16_kv_static_bytes(a),
-                      .pack_rows = 1,
-                      .layout = "cuda-fp16/kv_static/1" };
+                      .weight_bytes = fp16_kv_static_bytes(a) };
+    if (out->weight_bytes) {
+        out->pack_rows = 1;
+        out->layout = "cuda-fp16/kv_static/1";
+    }
     if (!tn_plugin_add_product(&out->workspace_bytes, (uint64_t)node->max_seqs * (uint64_t)a->heads,
                                (uint64_t)max_splits(node) * (uint64_t)a->head_dim * sizeof(float)))
         return tn_plugin_fail(err, TN_INVALID, "%s: the workspace is too large", node->path);

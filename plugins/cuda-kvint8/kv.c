@@ -3,7 +3,6 @@
  * of K[T] and V[T] in f16. docs/numerics.md, "KV cache". */
 #include "plugins/cuda-kvint8/kv.h"
 
-#include "plugins/common/half.h"
 #include "plugins/cuda-fp16/fp16.h"
 
 #include <string.h>
@@ -25,9 +24,8 @@ static tn_status check_static(const tn_attention *attention, tn_error *why)
         float scale = attention->kv_static[i];
         if (!(scale >= least_scale && scale <= largest_scale))
             return tn_plugin_fail(why, TN_UNSUPPORTED,
-                                  "a scale of %g in kv.params, %g to %g are "
-                                  "taken",
-                                  (double)scale, (double)least_scale, (double)largest_scale);
+                                  "a scale of %g in kv.params, %g to %g are taken", (double)scale,
+                                  (double)least_scale, (double)largest_scale);
     }
     return TN_OK;
 }
@@ -43,37 +41,18 @@ tn_status fp16_check_kv(const tn_node *node, const tn_attention *attention, tn_e
     return is_static ? check_static(attention, why) : TN_OK;
 }
 
-/* Bytes of a kv head's record of a block. */
-static tn_status record_bytes(const tn_attention *attention, int32_t block_tokens,
-                              uint64_t param_bytes, uint64_t *out, tn_error *err)
-{
-    *out = 0;
-    if (attention->head_dim < 1 || attention->kv_heads < 1 || block_tokens < 1 ||
-        !tn_plugin_add_product(out, 2 * (uint64_t)block_tokens,
-                               (uint64_t)attention->head_dim + param_bytes))
-        return tn_plugin_fail(err, TN_INVALID, "blocks of %d tokens of %d heads of size %d",
-                              block_tokens, attention->kv_heads, attention->head_dim);
-    return TN_OK;
-}
-
 static tn_status block_bytes(const tn_attention *attention, int32_t block_tokens,
                              uint64_t param_bytes, uint64_t *out_bytes, tn_error *err)
 {
-    uint64_t record;
-    TN_PLUGIN_TRY(record_bytes(attention, block_tokens, param_bytes, &record, err));
+    uint64_t record = 0; /* of a kv head */
     *out_bytes = 0;
-    if (!tn_plugin_add_product(out_bytes, (uint64_t)attention->kv_heads, record))
+    if (attention->head_dim < 1 || attention->kv_heads < 1 || block_tokens < 1 ||
+        !tn_plugin_add_product(&record, 2 * (uint64_t)block_tokens,
+                               (uint64_t)attention->head_dim + param_bytes) ||
+        !tn_plugin_add_product(out_bytes, (uint64_t)attention->kv_heads, record))
         return tn_plugin_fail(err, TN_INVALID, "blocks of %d tokens of %d heads of size %d",
                               block_tokens, attention->kv_heads, attention->head_dim);
     return TN_OK;
-}
-
-/* One token's values; middle is the code of zero. */
-static void decode(const uint8_t *codes, int32_t n, float scale, float zero, int32_t middle,
-                   float *out)
-{
-    for (int32_t i = 0; i < n; i++)
-        out[i] = (float)(codes[i] - middle) * scale + zero;
 }
 
 static tn_status i8_bytes(void *self, const tn_attention *attention, int32_t block_tokens,
@@ -83,25 +62,6 @@ static tn_status i8_bytes(void *self, const tn_attention *attention, int32_t blo
     return block_bytes(attention, block_tokens, PARAM_BYTES, out_bytes, err);
 }
 
-static tn_status i8_to_f32(void *self, const tn_attention *attention, int32_t block_tokens,
-                           const void *block, float *k, float *v, tn_error *err)
-{
-    const size_t dim = (size_t)attention->head_dim, tokens = (size_t)block_tokens;
-    const uint8_t *record = block;
-    uint64_t bytes;
-    (void)self;
-    TN_PLUGIN_TRY(record_bytes(attention, block_tokens, PARAM_BYTES, &bytes, err));
-    for (int32_t head = 0; head < attention->kv_heads; head++, record += bytes)
-        for (size_t row = 0; row < 2 * tokens; row++) { /* K's, then V's */
-            uint16_t param[2];
-            float *out = row < tokens ? k + row * dim : v + (row - tokens) * dim;
-            memcpy(param, record + 2 * tokens * dim + row * PARAM_BYTES, sizeof param);
-            decode(record + row * dim, attention->head_dim, tn_half_f16_to_f32(param[0]),
-                   tn_half_f16_to_f32(param[1]), 0, out + (size_t)head * tokens * dim);
-        }
-    return TN_OK;
-}
-
 static tn_status static_bytes(void *self, const tn_attention *attention, int32_t block_tokens,
                               uint64_t *out_bytes, tn_error *err)
 {
@@ -109,26 +69,10 @@ static tn_status static_bytes(void *self, const tn_attention *attention, int32_t
     return block_bytes(attention, block_tokens, 0, out_bytes, err);
 }
 
-static tn_status static_to_f32(void *self, const tn_attention *attention, int32_t block_tokens,
-                               const void *block, float *k, float *v, tn_error *err)
-{
-    const size_t dim = (size_t)attention->head_dim, tokens = (size_t)block_tokens;
-    const uint8_t *record = block;
-    (void)self;
-    TN_PLUGIN_TRY(check_static(attention, err));
-    for (int32_t head = 0; head < attention->kv_heads; head++, record += 2 * tokens * dim) {
-        const float *param = attention->kv_static + (attention->n_kv_static == 1 ? 0 : 4 * head);
-        const size_t at = (size_t)head * tokens * dim;
-        decode(record, (int32_t)(tokens * dim), param[0], param[1], 128, k + at);
-        decode(record + tokens * dim, (int32_t)(tokens * dim), param[2], param[3], 128, v + at);
-    }
-    return TN_OK;
-}
-
-const tn_kv_format kvint8_i8 = {
-    .size = sizeof(tn_kv_format), .name = "i8", .block_bytes = i8_bytes, .to_f32 = i8_to_f32
-};
+/* The host reads their pages itself: both are in its catalogue. */
+const tn_kv_format kvint8_i8 = { .size = sizeof(tn_kv_format),
+                                 .name = "i8",
+                                 .block_bytes = i8_bytes };
 const tn_kv_format kvint8_i8_static = { .size = sizeof(tn_kv_format),
                                         .name = "i8-static",
-                                        .block_bytes = static_bytes,
-                                        .to_f32 = static_to_f32 };
+                                        .block_bytes = static_bytes };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decode steps as recorded graphs: on the emulated GPU, with cuda-fp16, through a domain that
- * counts what is asked of it. */
+/* Decode steps as recorded graphs: on the emulated GPU, with cuda-fp16 and cuda-kvint8, through a
+ * domain that counts what is asked of it. */
 #include "core/base/alloc.h"
 #include "core/exec/executor.h"
 #include "core/graph/rope.h"
 #include "tests/support/rig.h"
 #include "tests/support/temp_dir.h"
+
+#include <string.h>
 
 /* cmocka.h needs the others before it. */
 /* clang-format off */
@@ -72,7 +74,8 @@ static void succeed(tn_status st, const tn_error *err)
         fail_msg("%s: %s", tn_status_name(st), err->text);
 }
 
-static void open_fixture(fixture *f, bool records)
+/* A KV format of i8 is that of cuda-kvint8 over cuda-fp16. */
+static void open_format(fixture *f, const char *kv_format, bool records)
 {
     tn_error err = { 0 };
     tn_rig_options o = TN_RIG_DEFAULT;
@@ -80,7 +83,8 @@ static void open_fixture(fixture *f, bool records)
     *f = (fixture){ 0 };
     o.device = "cuda-sim";
     o.plugin_path = FP16_PATH;
-    o.kv_format = "f16";
+    o.kv_format = kv_format;
+    o.overlay_path = strcmp(kv_format, "i8") == 0 ? KVINT8_PATH : NULL;
     o.max_seqs = 8;
     tn_rig_open(&f->rig, &o);
     f->vocab = f->rig.desc.vocab;
@@ -105,6 +109,11 @@ static void open_fixture(fixture *f, bool records)
     succeed(tn_executor_create(&args, &f->exec, &err), &err);
     succeed(tn_rope_inv_freq(&f->rig.desc.rope, f->rig.desc.max_length, 1, f->rope, &err), &err);
     seen.n_allocs = seen.n_waits = seen.n_fetches = seen.n_captures = seen.n_replays = 0;
+}
+
+static void open_fixture(fixture *f, bool records)
+{
+    open_format(f, "f16", records);
 }
 
 static void close_fixture(fixture *f)
@@ -162,18 +171,17 @@ static float *decode_all(fixture *f, int32_t n)
     return logits;
 }
 
-static void a_replayed_step_gives_the_bits_of_its_nodes(void **state)
+static void check_replayed_bits(const char *kv_format)
 {
-    (void)state;
     for (int32_t n = 1; n <= SEQS; n += 2) {
         fixture plain, recorded;
-        open_fixture(&plain, false);
+        open_format(&plain, kv_format, false);
         float *expected = decode_all(&plain, n);
         size_t bytes = (size_t)STEPS * (size_t)n * (size_t)plain.vocab * sizeof *expected;
         close_fixture(&plain);
         assert_int_equal(seen.n_replays, 0);
 
-        open_fixture(&recorded, true);
+        open_format(&recorded, kv_format, true);
         float *got = decode_all(&recorded, n);
 
         assert_memory_equal(got, expected, bytes);
@@ -183,6 +191,13 @@ static void a_replayed_step_gives_the_bits_of_its_nodes(void **state)
         tn_free(got);
         tn_free(expected);
     }
+}
+
+static void a_replayed_step_gives_the_bits_of_its_nodes(void **state)
+{
+    (void)state;
+    check_replayed_bits("f16");
+    check_replayed_bits("i8");
 }
 
 static void a_step_allocates_nothing_and_reads_back_what_sampling_needs(void **state)

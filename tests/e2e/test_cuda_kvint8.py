@@ -163,9 +163,14 @@ CUDA = ("device=cuda-sim", "activations=f16")
 
 
 @pytest.fixture(scope="module")
-def losses(make_model):
+def three_layers(make_model):
+    return make_model("--layers", "3", "--heads", "4", "--kv-heads", "2", "--head-dim", "64")
+
+
+@pytest.fixture(scope="module")
+def losses(three_layers):
     """Perplexity by device and KV format."""
-    model = make_model("--layers", "3", "--heads", "4", "--kv-heads", "2", "--head-dim", "64")
+    model = three_layers
     found = {("cpu-ref", kv): perplexity(model, "plugins=cpu-ref", f"kv.format={kv}") for kv in ("f16", "i8")}
     found |= {("cuda-sim", kv): perplexity(model, *CUDA, "plugins=cuda-kvint8,cuda-fp16", f"kv.format={kv}") for kv in ("f16", "i8")}
     return found
@@ -177,6 +182,12 @@ def test_perplexity_with_an_8_bit_cache_is_that_of_f16_within_a_percent(losses, 
     print(f"{device}: {losses[device, 'f16']:.2f} with f16, {losses[device, 'i8']:.2f} with i8, {100 * change:+.3f} %")
     assert 0 < abs(change) < 1e-2
     assert abs(losses["cuda-sim", "i8"] / losses["cpu-ref", "i8"] - 1) < 1e-2
+
+
+def test_perplexity_tells_parameters_of_the_token_before(losses, three_layers):
+    broken = f"{{name: broken-kvint8-previous-token, path: {BROKEN}/broken-kvint8-previous-token.so}}"
+    found = perplexity(three_layers, *CUDA, f"plugins=[{broken}, cuda-fp16]", "kv.format=i8")
+    assert abs(found / losses["cuda-sim", "f16"] - 1) > 5e-2
 
 
 # ---- faults ----

@@ -42,8 +42,10 @@ void tn_rig_open(tn_rig *rig, const tn_rig_options *o)
 {
     tn_error err = { 0 };
     const char *path = tn_temp_path("rig.gguf");
-    const tn_plugin_spec spec = { .name = o->device ? o->device : "cpu-ref",
-                                  .path = o->plugin_path };
+    const tn_plugin_spec spec[2] = { { .name = "overlay", .path = o->overlay_path },
+                                     { .name = o->device ? o->device : "cpu-ref",
+                                       .path = o->plugin_path } };
+    const int32_t first = o->overlay_path ? 0 : 1;
 
     *rig = (tn_rig){ 0 };
     succeed(tn_tiny_model_write(&o->model, path, &err), &err);
@@ -54,8 +56,8 @@ void tn_rig_open(tn_rig *rig, const tn_rig_options *o)
         rig->desc.rope.factor = 2.0F;
     }
     succeed(tn_team_create(o->threads, &rig->team, &err), &err);
-    const tn_plugin_set_args args = { .spec = &spec,
-                                      .n_specs = 1,
+    const tn_plugin_set_args args = { .spec = spec + first,
+                                      .n_specs = 2 - first,
                                       .plugin_dir = TN_RIG_PLUGIN_DIR,
                                       .device = o->device ? o->device : "cpu",
                                       .fallback = o->fallback ? o->fallback : "none",

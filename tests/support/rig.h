@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tiny model bound to the real cpu-ref plugin: what tests of weights, executor and engine stand on.
+ * A tiny model bound to the real cpu-ref plugin: what tests of weights, executor and engine stand
+ * on.
  *
  *     tn_rig rig;
  *     tn_rig_options o = TN_RIG_DEFAULT;
@@ -20,8 +21,9 @@
 typedef struct tn_rig_options {
     tn_tiny_model model;
     const char *kv_format;
-    const char *device, *plugin_path;         /* NULL: cpu-ref on the host */
-    const char *fallback;                     /* NULL: none */
+    const char *device, *plugin_path; /* NULL: cpu-ref on the host */
+    const char *overlay_path;         /* of a plugin that is asked before it, or NULL */
+    const char *fallback;             /* NULL: none */
     const tn_bind_rule *rule;
     int32_t n_rules;
     int32_t threads;

@@ -129,15 +129,17 @@ static void check_changed(void (*change)(int, std::vector<float> &, std::vector<
     chunk.check(prefill, tolerance);
 }
 
-// Weights of some 1/500 times scales of some 1e-5 are below what f16 can tell apart.
-static void small_scales_times_small_weights_do_not_underflow(void **)
+// A scale of 8e-7 is a subnormal f16, and so would be its product with a weight.
+static void scales_that_are_subnormal_in_f16_do_not_blur(void **)
 {
-    check_changed(
-        [](int, std::vector<float> &, std::vector<float> &v) {
-            for (float &x : v)
-                x *= 1e-3f;
-        },
-        2e-6);
+    attention_shape s = shape("i8", 2, 1, 64, 16, TN_F16, { { 1, 3 }, { 1, 5 } });
+    s.change = [](int, std::vector<float> &, std::vector<float> &v) {
+        for (float &x : v)
+            x *= 1e-4f;
+    };
+    const attention_case c(s);
+    c.check(decode, 2e-7);
+    c.check(prefill, 2e-7);
 }
 
 // Values far from 0 and close to each other: zero is large, codes times scale are small.
@@ -193,7 +195,7 @@ int main()
         cmocka_unit_test_setup(windows_caps_and_logn_are_seen, simt_test::reset),
         cmocka_unit_test_setup(a_grid_that_is_too_large_changes_nothing, simt_test::reset),
         cmocka_unit_test_setup(large_scores_do_not_overflow, simt_test::reset),
-        cmocka_unit_test_setup(small_scales_times_small_weights_do_not_underflow, simt_test::reset),
+        cmocka_unit_test_setup(scales_that_are_subnormal_in_f16_do_not_blur, simt_test::reset),
         cmocka_unit_test_setup(values_around_100_are_as_exact_as_any, simt_test::reset),
         cmocka_unit_test_setup(a_large_column_does_not_blur_the_others, simt_test::reset),
         cmocka_unit_test_setup(a_position_of_large_scale_that_is_not_looked_at_takes_nothing,

@@ -66,7 +66,7 @@ static void heads_of_one_value_of_nan_and_of_infinities_have_finite_pages(void *
     const uint16_t nan = 0x7e00, infinity = 0x7c00, minus_infinity = 0xfc00;
     for (const char *format : { "i8", "i8-static" }) {
         rope_shape s = { format, 0, 1, 64, 16, TN_F16, TN_ROPE_HALVES, 0 };
-        s.n_tokens = 8;
+        s.n_tokens = 9;
         rope_case c(s);
         const auto set = [&](size_t token, uint16_t all, uint16_t one) {
             for (size_t d = 0; d < c.width; d++)
@@ -79,6 +79,7 @@ static void heads_of_one_value_of_nan_and_of_infinities_have_finite_pages(void *
         set(5, minus_infinity, infinity);
         set(6, narrow(-65504.0f, TN_F16), narrow(65504.0f, TN_F16));
         set(7, 0x0001, 0x8001); // the smallest subnormals
+        set(8, infinity, infinity);
         assert_same_bytes(c);
     }
 }
