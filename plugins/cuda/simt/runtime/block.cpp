@@ -147,8 +147,7 @@ static void thread_begin(block *b, int i)
     t->warp->lane[t->lane] = t;
     t->warp->alive |= 1u << t->lane;
     t->n_groups = 0;
-    /* Of this block alone, for TSan: not memory that another worker filled. */
-    std::vector<pending_copy>().swap(*t->copies);
+    t->copies->clear();
     t->known_epoch = 0;
     context_prepare(&t->run, thread_main, i);
     make_runnable(t);
