@@ -9,6 +9,7 @@ sanitizer   compute-sanitizer (memcheck, racecheck, synccheck, initcheck) over t
 check       tenon check of each CUDA profile
 roofline    bytes read and f16 products a second that kernels of ours reach, and cuBLAS
 bench       tenon bench of each CUDA profile, as shares of that roofline
+linears     4-bit weights against 16 bits, by the rows that are multiplied
 kv cache    decode with 8-bit keys and values against 16 bits, by the tokens that a sequence has before
 torch       PyTorch on cuBLAS' shapes, where it is installed
 
@@ -182,6 +183,11 @@ def bench(session, profile):
     return {"profile": profile.name, "results": rows}
 
 
+def linears(session):
+    """cuda-w4a16's kernels against cuda-fp16's: what 4 bits save shrinks as rows share a read of the weights."""
+    return {"results": json.loads(session.run(session.program("cuda_w4_speed"), *(["--small"] if session.dry else [])).stdout)}
+
+
 def kv_cache(session):
     """What 8 bits save of a step grows with the context: at long ones a step reads little but keys and values."""
     depths = "16,64" if session.dry else "256,1024,2048,4096,7936"
@@ -234,6 +240,7 @@ def main():
         for_profiles(session, "check", check)
         session.part("roofline", roofline)
         for_profiles(session, "bench", bench)
+        session.part("linears", linears)
         session.part("kv cache", kv_cache)
         session.part("torch", torch)
     finally:

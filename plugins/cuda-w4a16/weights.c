@@ -159,7 +159,8 @@ void w4_weights_row(const w4_weights *w, const void *blob, int64_t row, float *o
     for (int32_t k = 0; k < w->cols; k++) {
         uint16_t params[2];
         int32_t shift;
-        const int32_t code = bytes[code_at(w, column, k, &shift)] >> shift & MAX_CODE;
+        const uint64_t at = code_at(w, column, k, &shift);
+        const int32_t code = bytes[at] >> shift & MAX_CODE;
         memcpy(params, bytes + params_at(w, column, k / w->group), sizeof params);
         const float scale = tn_half_f16_to_f32(params[0]), second = tn_half_f16_to_f32(params[1]);
         const float value = w->matrix.has_offset ? (float)code * scale + second

@@ -31,6 +31,7 @@ def test_the_dry_run_compares_the_wrappers_and_runs_every_part_that_needs_no_gpu
     assert cache["bytes_per_token"]["i8"] < cache["bytes_per_token"]["f16"]
     assert [(row["batch"], row["depth"]) for row in cache["results"]] == [(1, 16), (1, 64)]
     assert all(row["speed_up"] > 0 for row in cache["results"])
+    assert [row["rows"] for row in parts["linears"]["results"]] == [1, 2, 4, 8, 16, 32]
     assert all(p["reason"] for p in parts.values() if p["state"] == "not run")
     assert {"machine", "sanitizer memcheck, wrappers", "torch"} <= {name for name, p in parts.items() if p["state"] == "not run"}
 
