@@ -57,6 +57,7 @@ extern "C" void tn_simt_cp_async(void *dst, const void *src, int n_bytes, int n_
         will_write(dst, size);
         fill_words(dst, size, in_flight_word);
     }
+    own_accesses growing;
     me->copies->push_back(c);
 }
 
