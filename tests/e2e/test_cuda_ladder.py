@@ -14,6 +14,7 @@ RUNGS = {
     "w4a16": ("plugins: [cuda-w4a16, cuda-fp16]", "kv: {format: f16, block_tokens: 16}"),
     "w4a16-kvint8": ("plugins: [cuda-w4a16, cuda-kvint8, cuda-fp16]", "kv: {format: i8, block_tokens: 16}"),
 }
+DIM = 128
 IDS = ",".join(str(3 + i * 7 % 200) for i in range(40))
 
 
@@ -24,15 +25,17 @@ def digests():
 
 
 def kernels_and_bytes(tenon, path):
-    """Plugin of each op, bytes of the layers' packed linears, and of a token in the cache of a layer."""
+    """Plugin of each op, bytes of the layers' packed linears, and of a token in the cache of a layer. A linear that norms its input
+    counts as one without; the norm's weights are 4 bytes for each column."""
     text = tenon("explain", "--profile", path).stdout.decode()
     rows = re.findall(r"^(\S+) +(\S+) +(cuda-\S+) +\S+ +\S+ +(\d+) +\d+$", text, re.MULTILINE)
-    linears = sum(int(n_bytes) for node, op, _, n_bytes in rows if node.startswith("layer.") and op.startswith("linear"))
-    return {op: plugin for _, op, plugin, _ in rows}, linears, int(re.search(r"(\d+) bytes a token", text)[1])
+    linears = sum(int(n_bytes) - 4 * DIM * op.startswith("norm_") for node, op, _, n_bytes in rows
+                  if node.startswith("layer.") and op.removeprefix("norm_").startswith("linear"))
+    return {op.removeprefix("norm_"): plugin for _, op, plugin, _ in rows}, linears, int(re.search(r"(\d+) bytes a token", text)[1])
 
 
 def test_the_profile_alone_chooses_the_backend(tenon, make_model, tmp_path):
-    model = make_model("--layers", "2", "--type", "Q4_1", "--dim", "128", "--heads", "4", "--kv-heads", "2", "--head-dim", "64", "--ffn", "256")
+    model = make_model("--layers", "2", "--type", "Q4_1", "--dim", str(DIM), "--heads", "4", "--kv-heads", "2", "--head-dim", "64", "--ffn", "256")
     path, before, found = tmp_path / "profile.yaml", digests(), {}
     path.write_text("\n".join([f"model: {model}", "device: cuda-sim", *RUNGS["fp16"]]) + "\n", encoding="utf-8")
     last = RUNGS["fp16"]
