@@ -285,6 +285,31 @@ SIMT_DEVICE void over_tiles(const fp16_attention_args &a, const attention_place 
     cp_async_wait<0>();
 }
 
+/* The instance of a launcher for the type of the activations and the smallest head size that holds
+ * the model's. */
+template <template <class, int> class Launch, class T>
+static void launch_head_size(const fp16_attention_args &a, cudaStream_t stream)
+{
+    if (a.head_dim <= 64)
+        Launch<T, 64>::run(a, stream);
+    else if (a.head_dim <= 96)
+        Launch<T, 96>::run(a, stream);
+    else if (a.head_dim <= 128)
+        Launch<T, 128>::run(a, stream);
+    else
+        Launch<T, 256>::run(a, stream);
+}
+
+template <template <class, int> class Launch>
+static int launch_instance(const fp16_attention_args &a, cudaStream_t stream)
+{
+    if (a.dtype == TN_BF16)
+        launch_head_size<Launch, __nv_bfloat16>(a, stream);
+    else
+        launch_head_size<Launch, half>(a, stream);
+    return cudaGetLastError();
+}
+
 } // namespace fp16
 
 #endif

@@ -18,32 +18,17 @@ __global__ void __launch_bounds__(attention_threads, 2) decode_kernel(fp16_atten
     decode_block<T, f16_pages<HeadDim>>(a, shared);
 }
 
-template <class T, int HeadDim>
-static void launch_decode(const fp16_attention_args &a, cudaStream_t stream)
-{
-    LAUNCH((decode_kernel<T, HeadDim>), decode_grid(a), dim3(attention_threads),
-           decode_shape<f16_pages<HeadDim>>::shared_bytes, stream, a);
-}
-
-template <class T> static void launch_type(const fp16_attention_args &a, cudaStream_t stream)
-{
-    if (a.head_dim <= 64)
-        launch_decode<T, 64>(a, stream);
-    else if (a.head_dim <= 96)
-        launch_decode<T, 96>(a, stream);
-    else if (a.head_dim <= 128)
-        launch_decode<T, 128>(a, stream);
-    else
-        launch_decode<T, 256>(a, stream);
-}
+template <class T, int HeadDim> struct launch_decode {
+    static void run(const fp16_attention_args &a, cudaStream_t stream)
+    {
+        LAUNCH((decode_kernel<T, HeadDim>), decode_grid(a), dim3(attention_threads),
+               decode_shape<f16_pages<HeadDim>>::shared_bytes, stream, a);
+    }
+};
 
 } // namespace fp16
 
 extern "C" int fp16_attention_decode(const fp16_attention_args *args, void *stream)
 {
-    if (args->dtype == TN_BF16)
-        fp16::launch_type<__nv_bfloat16>(*args, static_cast<cudaStream_t>(stream));
-    else
-        fp16::launch_type<half>(*args, static_cast<cudaStream_t>(stream));
-    return cudaGetLastError();
+    return fp16::launch_instance<fp16::launch_decode>(*args, static_cast<cudaStream_t>(stream));
 }

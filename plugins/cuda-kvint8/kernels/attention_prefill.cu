@@ -16,33 +16,18 @@ __global__ void __launch_bounds__(attention_threads, 2) prefill_kernel(fp16_atte
     prefill_block<T, i8_pages<HeadDim>>(a, shared);
 }
 
-template <class T, int HeadDim>
-static void launch_prefill(const fp16_attention_args &a, cudaStream_t stream)
-{
-    using pages = i8_pages<HeadDim>;
-    LAUNCH((prefill_kernel<T, HeadDim>), prefill_grid<pages>(a), dim3(attention_threads),
-           prefill_shape<pages>::shared_bytes, stream, a);
-}
-
-template <class T> static void launch_type(const fp16_attention_args &a, cudaStream_t stream)
-{
-    if (a.head_dim <= 64)
-        launch_prefill<T, 64>(a, stream);
-    else if (a.head_dim <= 96)
-        launch_prefill<T, 96>(a, stream);
-    else if (a.head_dim <= 128)
-        launch_prefill<T, 128>(a, stream);
-    else
-        launch_prefill<T, 256>(a, stream);
-}
+template <class T, int HeadDim> struct launch_prefill {
+    static void run(const fp16_attention_args &a, cudaStream_t stream)
+    {
+        using pages = i8_pages<HeadDim>;
+        LAUNCH((prefill_kernel<T, HeadDim>), prefill_grid<pages>(a), dim3(attention_threads),
+               prefill_shape<pages>::shared_bytes, stream, a);
+    }
+};
 
 } // namespace kvint8
 
 extern "C" int fp16_attention_prefill(const fp16_attention_args *args, void *stream)
 {
-    if (args->dtype == TN_BF16)
-        kvint8::launch_type<__nv_bfloat16>(*args, static_cast<cudaStream_t>(stream));
-    else
-        kvint8::launch_type<half>(*args, static_cast<cudaStream_t>(stream));
-    return cudaGetLastError();
+    return fp16::launch_instance<kvint8::launch_prefill>(*args, static_cast<cudaStream_t>(stream));
 }

@@ -5,28 +5,21 @@
 
 using namespace fp16_test;
 
-static void measure_both(const char *heads, const char *format, int n_heads, int kv_heads, int dim)
-{
-    char name[64];
-    attention_shape s = {
-        n_heads, kv_heads, dim, 64, TN_F16, 0, 0, 0.0f, { { 1, 64 }, { 1, 768 } }
-    };
-    s.kvfmt = format;
-    std::snprintf(name, sizeof name, "decode, %s, %s", heads, format);
-    measure_attention(name, s, false);
-    s.sequences = { { 64, 128 } };
-    std::snprintf(name, sizeof name, "prefill, %s, %s", heads, format);
-    measure_attention(name, s, true);
-}
-
 static void attention_reads_the_cache_once(void **)
 {
-    for (const char *format : { "i8", "i8-static" }) {
-        measure_both("9/3 x 64", format, 9, 3, 64);
-        measure_both("8/2 x 96", format, 8, 2, 96);
-        measure_both("4/1 x 128", format, 4, 1, 128);
-        measure_both("4/1 x 256", format, 4, 1, 256);
-    }
+    const struct {
+        int heads, kv_heads, dim;
+    } shapes[] = { { 9, 3, 64 }, { 8, 2, 96 }, { 4, 1, 128 }, { 4, 1, 256 } };
+    for (const char *format : { "i8", "i8-static" })
+        for (const auto &one : shapes) {
+            attention_shape s = { one.heads, one.kv_heads, one.dim,
+                                  64,        TN_F16,       0,
+                                  0,         0.0f,         { { 1, 64 }, { 1, 768 } } };
+            s.kvfmt = format;
+            measure_attention(std::string(format) + ", 64 and 768 positions", s, false);
+            s.sequences = { { 64, 128 } };
+            measure_attention(std::string(format) + ", 64 of 128 positions", s, true);
+        }
 }
 
 // q in and out, k and v in, their codes out (not those of padding); a token's parameters are a
@@ -41,7 +34,7 @@ static void rope_moves_what_heads_are(void **)
         const double ideal = s.n_tokens * (s.heads * s.dim * 4.0 + 2 * s.kv_heads * s.dim * 2.0 +
                                            (s.heads + s.kv_heads) * s.dim / 2.0 * 4) +
                              written * 2 * s.kv_heads * (s.dim + params);
-        measure(format, ideal, [&] {
+        measure("rope_kernel", format, ideal, [&] {
             c.run([&](const fp16_rope_args *a) {
                 tn_simt_reset_counters();
                 return fp16_rope(a, nullptr);

@@ -8,6 +8,9 @@ using fp16_test::measure;
 
 enum : bool { by_gemm, by_gemv };
 
+// Only a word that all lanes read is not counted.
+constexpr fp16_test::traffic_rule whole_warps = { 1.0 / 32 };
+
 // weight_reads: blocks of rows; x_reads: blocks of columns; splits: as the launcher chooses them,
 // whose sums are written and read.
 static void measure_linear(const char *name, const shape &s, bool is_gemv, int n_sms,
@@ -42,32 +45,31 @@ static void measure_linear(const char *name, const shape &s, bool is_gemv, int n
     if (splits > 1)
         ideal += 2.0 * splits * static_cast<double>(c.matrices * m * n * 4);
     measure(
-        name, ideal,
-        [&] { return is_gemv ? w4_gemv(&a, n_sms, nullptr) : w4_gemm(&a, n_sms, nullptr); }, 32);
+        is_gemv ? "gemv" : "gemm", name, ideal,
+        [&] { return is_gemv ? w4_gemv(&a, n_sms, nullptr) : w4_gemm(&a, n_sms, nullptr); },
+        whole_warps);
 }
 
 // The shapes of SmolLM2-135M, and groups of larger models.
 static void linears_read_weights_once(void **)
 {
-    measure_linear("gemv, 1 row", { 1, 576, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 1, 1, 9, 1);
-    measure_linear("gemv, 1 row, split", { 1, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 108, 1,
-                   9, 6);
-    measure_linear("gemv, 8 rows, gated", { 8, 576, 1536, 32, "u4b", 0, 0, TN_ACT_SILU, 0 },
-                   by_gemv, 1, 1, 48, 1);
-    measure_linear("gemv, 16 rows, groups of 64", { 16, 1024, 576, 64, "u4z", 0, 0, 0, 0 }, by_gemv,
-                   1, 1, 9, 1);
-    measure_linear("gemv, 1 row, groups of 128", { 1, 2048, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemv,
-                   1, 1, 8, 1);
-    measure_linear("gemv, 1 row, whole column", { 1, 8192, 128, 8192, "u4z", 0, 0, 0, 0 }, by_gemv,
-                   1, 1, 2, 1);
-    measure_linear("gemm, 32 rows", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 1, 1, 9, 1);
-    measure_linear("gemm, 32 rows, split", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 108,
-                   1, 9, 6);
-    measure_linear("gemm, 64 rows", { 64, 1024, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemm, 8, 1, 8, 2);
-    measure_linear("gemm, 64 rows, wide", { 64, 576, 1536, 64, "u4z", 0, 0, 0, 0 }, by_gemm, 1, 1,
-                   12, 1);
-    measure_linear("gemm, 128 rows, gated", { 128, 576, 512, 32, "u4b", 0, 0, TN_ACT_SILU, 0 },
-                   by_gemm, 1, 2, 8, 1);
+    measure_linear("1 row", { 1, 576, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 1, 1, 9, 1);
+    measure_linear("1 row, split", { 1, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 108, 1, 9, 6);
+    measure_linear("8 rows, gated", { 8, 576, 1536, 32, "u4b", 0, 0, TN_ACT_SILU, 0 }, by_gemv, 1,
+                   1, 48, 1);
+    measure_linear("16 rows, groups of 64", { 16, 1024, 576, 64, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
+                   9, 1);
+    measure_linear("1 row, groups of 128", { 1, 2048, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
+                   8, 1);
+    measure_linear("1 row, whole column", { 1, 8192, 128, 8192, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
+                   2, 1);
+    measure_linear("32 rows", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 1, 1, 9, 1);
+    measure_linear("32 rows, split", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 108, 1, 9,
+                   6);
+    measure_linear("64 rows", { 64, 1024, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemm, 8, 1, 8, 2);
+    measure_linear("64 rows, wide", { 64, 576, 1536, 64, "u4z", 0, 0, 0, 0 }, by_gemm, 1, 1, 12, 1);
+    measure_linear("128 rows, gated", { 128, 576, 512, 32, "u4b", 0, 0, TN_ACT_SILU, 0 }, by_gemm,
+                   1, 2, 8, 1);
 }
 
 static void expansion_reads_codes_and_writes_weights_once(void **)
@@ -78,8 +80,8 @@ static void expansion_reads_codes_and_writes_weights_once(void **)
     device_array<uint16_t> out(n);
     w4_dequantize_args a = { c.matrix(weights.p), out.p, 0, c.s.out, c.s.in, 1 };
     measure(
-        "expansion", static_cast<double>(c.blob.size() + 2 * n),
-        [&] { return w4_dequantize(&a, nullptr); }, 32);
+        "expansion", "576 x 2 x 1536", static_cast<double>(c.blob.size() + 2 * n),
+        [&] { return w4_dequantize(&a, nullptr); }, whole_warps);
 }
 
 int main()
