@@ -29,10 +29,6 @@ static tn_node inner_node(const tn_node *node)
 static tn_status supports(void *self, const tn_node *node, tn_error *why)
 {
     TN_PLUGIN_TRY(fp16_check_node(node, "r", "x", why));
-    if (node->layer < 0)
-        return tn_plugin_fail(why, TN_UNSUPPORTED,
-                              "outside of layers norm and linear stay apart, so that a tied head "
-                              "shares the rows of embed");
     const tn_linear *linear = node->param;
     if (linear->in < 1 || linear->in > FP16_MAX_NORM)
         return tn_plugin_fail(why, TN_UNSUPPORTED, "a norm over %d elements, 1 to %d are taken",
