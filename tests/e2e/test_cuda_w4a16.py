@@ -50,10 +50,10 @@ def assert_passes(tenon, path, *args, env=None):
 
 
 def linears(tenon, path):
-    """Plugin of every linear, by node."""
+    """Plugin of every linear, one that norms its input among them, by node."""
     lines = tenon("explain", "--profile", path).stdout.decode().splitlines()
     words = [line.split() for line in lines]
-    return {w[0]: w[2] for w in words if len(w) > 5 and w[1] in ("linear", "linear_add", "linear_glu")}
+    return {w[0]: w[2] for w in words if len(w) > 5 and w[1].removeprefix("norm_") in ("linear", "linear_add", "linear_glu")}
 
 
 @pytest.mark.parametrize("gemm", ["auto", "own"])

@@ -25,7 +25,8 @@ def slow(make_model):
 def read_long_prompt(slow):
     """Arguments of a run that is busy with its prompt for minutes, in steps of a fraction of a second."""
     ids = ",".join(["5", "7", "9"] * 6000)
-    return ("run", "--model", slow, "--ids", ids, "-n", 1, "--set", "batch.max_tokens=64", "--set", "batch.max_sequences=1")
+    return ("run", "--model", slow, "--ids", ids, "-n", 1, "--set", "plugins=cpu-ref", "--set", "batch.max_tokens=64", "--set",
+            "batch.max_sequences=1")
 
 
 @pytest.fixture
