@@ -47,6 +47,7 @@ void tn_engine_rig_open(tn_engine_rig *f, const tn_engine_setup *s)
     tn_engine_args args = tn_engine_rig_args(s, &f->rig);
     tn_test_succeed(tn_engine_create(&args, &f->engine, &err), &err);
     f->vocab = f->rig.desc.vocab;
+    f->n_prompt = s->n_prompt;
 }
 
 void tn_engine_rig_close(tn_engine_rig *f)
@@ -57,11 +58,13 @@ void tn_engine_rig_close(tn_engine_rig *f)
 
 void tn_record_open(tn_record *r, const tn_engine_rig *f)
 {
-    *r = (tn_record){ .n_samples = 1, .vocab = f->vocab, .engine = f->engine };
+    *r = (tn_record){
+        .n_samples = 1, .vocab = f->vocab, .n_prompt = f->n_prompt, .engine = f->engine
+    };
     r->stop_at = r->preempt_at = r->cancel_at = -1;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->finished, NULL);
-    r->prompt_logits = tn_alloc_array((size_t)TN_PROMPT * (size_t)f->vocab, sizeof(float));
+    r->prompt_logits = tn_alloc_array((size_t)f->n_prompt * (size_t)f->vocab, sizeof(float));
     r->logits = tn_alloc_array((size_t)TN_MAX_NEW * (size_t)f->vocab, sizeof(float));
     assert_non_null(r->prompt_logits);
     assert_non_null(r->logits);
@@ -101,7 +104,7 @@ static void on_logits(void *ctx, int32_t position, const float *logits, int32_t 
 {
     tn_record *r = ctx;
 
-    if (position < TN_PROMPT)
+    if (position < r->n_prompt)
         memcpy(r->prompt_logits + (size_t)position * (size_t)vocab, logits,
                (size_t)vocab * sizeof(float));
     r->n_prompt_rows++;
@@ -177,19 +180,19 @@ void tn_record_submit(tn_engine_rig *f, tn_record *r, const tn_engine_request *r
 void tn_run_reference(const tn_engine_setup *s, tn_record *r)
 {
     tn_engine_rig f;
-    int32_t prompt[TN_PROMPT];
+    int32_t prompt[TN_MAX_PROMPT];
 
     tn_engine_rig_open(&f, s);
     tn_record_open(r, &f);
-    tn_test_prompt(prompt, TN_PROMPT, f.vocab, 1);
-    tn_engine_request request = tn_record_request(r, prompt, TN_PROMPT);
+    tn_test_prompt(prompt, s->n_prompt, f.vocab, 1);
+    tn_engine_request request = tn_record_request(r, prompt, s->n_prompt);
     request.logits = TN_LOGITS_ALL;
     tn_record_submit(&f, r, &request);
     tn_record_wait(r);
     assert_int_equal(r->reason[0], TN_FINISH_LENGTH);
     assert_int_equal(r->n_out[0], TN_NEW);
-    assert_int_equal(r->n_prompt_rows, TN_PROMPT);
-    assert_int_equal(r->prefill_done, TN_PROMPT);
+    assert_int_equal(r->n_prompt_rows, s->n_prompt);
+    assert_int_equal(r->prefill_done, s->n_prompt);
     tn_engine_rig_close(&f);
 }
 
@@ -204,7 +207,7 @@ void tn_assert_same_bits(const tn_record *a, const tn_record *b)
 
 void tn_assert_same_prompt_bits(const tn_record *a, const tn_record *b)
 {
-    assert_int_equal(b->n_prompt_rows, TN_PROMPT);
+    assert_int_equal(b->n_prompt_rows, a->n_prompt);
     assert_memory_equal(a->prompt_logits, b->prompt_logits,
-                        (size_t)TN_PROMPT * (size_t)a->vocab * sizeof(float));
+                        (size_t)a->n_prompt * (size_t)a->vocab * sizeof(float));
 }

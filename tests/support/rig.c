@@ -43,8 +43,12 @@ void tn_rig_open(tn_rig *rig, const tn_rig_options *o)
     tn_error err = { 0 };
     const char *path = tn_temp_path("rig.gguf");
     const tn_plugin_spec spec[2] = { { .name = "overlay", .path = o->overlay_path },
-                                     { .name = o->device ? o->device : "cpu-ref",
-                                       .path = o->plugin_path } };
+                                     { .name = o->device   ? o->device
+                                               : o->plugin ? o->plugin
+                                                           : "cpu-ref",
+                                       .path = o->plugin_path,
+                                       .option = o->plugin_option,
+                                       .n_options = o->n_plugin_options } };
     const int32_t first = o->overlay_path ? 0 : 1;
 
     *rig = (tn_rig){ 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tiny model bound to the real cpu-ref plugin: what tests of weights, executor and engine stand
- * on.
+ * A tiny model bound to a real plugin, cpu-ref unless another is named: what tests of weights,
+ * executor and engine stand on.
  *
  *     tn_rig rig;
  *     tn_rig_options o = TN_RIG_DEFAULT;
@@ -21,9 +21,12 @@
 typedef struct tn_rig_options {
     tn_tiny_model model;
     const char *kv_format;
-    const char *device, *plugin_path; /* NULL: cpu-ref on the host */
-    const char *overlay_path;         /* of a plugin that is asked before it, or NULL */
-    const char *fallback;             /* NULL: none */
+    const char *device, *plugin_path; /* NULL: a plugin of the build on the host */
+    const char *plugin;               /* its name; NULL: cpu-ref */
+    const tn_option *plugin_option;
+    int32_t n_plugin_options;
+    const char *overlay_path; /* of a plugin that is asked before it, or NULL */
+    const char *fallback;     /* NULL: none */
     const tn_bind_rule *rule;
     int32_t n_rules;
     int32_t threads;
