@@ -395,7 +395,7 @@ static tn_status run(void *self, const tn_node *node, const tn_launch *launch, t
             job.first_column[i] = job.first_column[i - 1] + job.linear->part[i - 1]->out;
         job.tiles += (int64_t)n_tiles(job.linear->part[i]->out);
     }
-    simd_for(self, job.tiles * ((job.n_rows + PANEL - 1) / PANEL), linear_range, &job);
+    simd_for_stretches(self, job.tiles * ((job.n_rows + PANEL - 1) / PANEL), linear_range, &job);
     return TN_OK;
 }
 

@@ -30,6 +30,11 @@ static inline int32_t simd_workers(void *self)
     return host->workers(host->ctx);
 }
 
+/** The same in parts, handed out so that a worker goes through one stretch of [0, n) as long as all
+ * keep pace: the memory that it asks for ahead of its use is then its own, and in its own cache. A
+ * worker that is late leaves parts of its stretch to the others. */
+void simd_for_stretches(void *self, int64_t n, simd_range_fn fn, void *arg);
+
 static inline const simd_isa *simd_isa_of(void *self)
 {
     return ((const simd_plugin *)self)->isa;
