@@ -72,6 +72,10 @@ function(tenon_nvcc out name)
             COMMENT "Building CUDA object ${name}/${file}" VERBATIM)
         list(APPEND objects ${stem}.o)
         set_property(GLOBAL APPEND PROPERTY TENON_NVCC_${name} ${stem})
+        cmake_path(IS_PREFIX CMAKE_CURRENT_SOURCE_DIR ${source} NORMALIZE is_own)
+        if(is_own)
+            set_property(GLOBAL APPEND PROPERTY TENON_NVCC_OWN_${name} ${stem})
+        endif()
     endforeach()
     add_custom_target(${name}.nvcc DEPENDS ${objects})
     add_dependencies(cuda_code ${name}.nvcc)
@@ -153,8 +157,9 @@ function(tenon_nvcc_test name)
 endfunction()
 
 # tenon_cuda_budget(NAME budget.toml [MOVES program]): the test cuda_budget_NAME, of the kernels that tenon_nvcc built for NAME. Budgets
-# are for 8.0; cuda_architectures_NAME is of all that were built for. MOVES measures the kernels on the emulator: then the table of NAME in docs/cuda.md is held to what it prints
-# (cuda_table_NAME) and to what nvcc made (cuda_table_nvcc_NAME).
+# are for 8.0; cuda_architectures_NAME is of all that were built for. MOVES measures the kernels on the emulator: then the table of NAME
+# in docs/cuda.md is held to what it prints (cuda_table_NAME) and to what nvcc made (cuda_table_nvcc_NAME). The table leaves out kernels
+# of files that are another plugin's.
 function(tenon_cuda_budget name budget)
     cmake_parse_arguments(arg "" "MOVES" "" ${ARGN})
     set(scripts ${CMAKE_SOURCE_DIR}/tests/plugins)
@@ -168,8 +173,9 @@ function(tenon_cuda_budget name budget)
     if(NOT arg_MOVES OR TENON_SANITIZE)
         return()
     endif()
+    get_property(own_stems GLOBAL PROPERTY TENON_NVCC_OWN_${name})
     set(table ${CMAKE_SOURCE_DIR}/docs/cuda.md ${name})
-    tenon_nvcc_test(cuda_table_nvcc_${name} ${Python3_EXECUTABLE} -B ${scripts}/cuda_table.py code ${table} ${budget} ${stems})
+    tenon_nvcc_test(cuda_table_nvcc_${name} ${Python3_EXECUTABLE} -B ${scripts}/cuda_table.py code ${table} ${budget} ${own_stems})
     add_test(NAME cuda_table_${name} COMMAND ${Python3_EXECUTABLE} -B ${scripts}/cuda_table.py moves ${table} $<TARGET_FILE:${arg_MOVES}>)
     set_tests_properties(cuda_table_${name} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
