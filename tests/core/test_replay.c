@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decode steps as recorded graphs: on the emulated GPU, with cuda-fp16 and cuda-kvint8, through a
- * domain that counts what is asked of it. */
+/* Decode steps as recorded graphs: on the emulated GPU, with cuda-fp16 and each overlay on it,
+ * through a domain that counts what is asked of it. */
 #include "core/base/alloc.h"
 #include "core/exec/executor.h"
 #include "core/graph/rope.h"
@@ -74,8 +74,27 @@ static void succeed(tn_status st, const tn_error *err)
         fail_msg("%s: %s", tn_status_name(st), err->text);
 }
 
-/* A KV format of i8 is that of cuda-kvint8 over cuda-fp16. */
-static void open_format(fixture *f, const char *kv_format, bool records)
+/* Plugins, and a model whose nodes they take. */
+typedef struct stack {
+    const char *overlay, *overlay_path; /* over cuda-fp16, or NULL */
+    const char *kv_format, *type;
+    int32_t ffn;
+} stack;
+
+static const stack fp16 = { NULL, NULL, "f16", "F32", 96 };
+static const stack kvint8 = { "cuda-kvint8", KVINT8_PATH, "i8", "F32", 96 };
+/* 512 values of k are split over two blocks, whose counter has to be 0 again in the next step. */
+static const stack w4a16 = { "cuda-w4a16", W4A16_PATH, "f16", "Q4_1", 512 };
+
+static void assert_overlay_is_used(const tn_binding *b, const char *overlay)
+{
+    int32_t n_nodes = 0;
+    for (int32_t i = 0; i < b->n_nodes; i++)
+        n_nodes += strncmp(b->node[i].kernel->name, overlay, strlen(overlay)) == 0;
+    assert_true(n_nodes > 0);
+}
+
+static void open_stack(fixture *f, const stack *s, bool records)
 {
     tn_error err = { 0 };
     tn_rig_options o = TN_RIG_DEFAULT;
@@ -83,10 +102,14 @@ static void open_format(fixture *f, const char *kv_format, bool records)
     *f = (fixture){ 0 };
     o.device = "cuda-sim";
     o.plugin_path = FP16_PATH;
-    o.kv_format = kv_format;
-    o.overlay_path = strcmp(kv_format, "i8") == 0 ? KVINT8_PATH : NULL;
+    o.kv_format = s->kv_format;
+    o.overlay_path = s->overlay_path;
+    o.model.type = s->type;
+    o.model.ffn = s->ffn;
     o.max_seqs = 8;
     tn_rig_open(&f->rig, &o);
+    if (s->overlay)
+        assert_overlay_is_used(f->rig.binding, s->overlay);
     f->vocab = f->rig.desc.vocab;
     tn_device *device = &f->rig.binding->device[0];
     seen.real = device->domain;
@@ -113,7 +136,7 @@ static void open_format(fixture *f, const char *kv_format, bool records)
 
 static void open_fixture(fixture *f, bool records)
 {
-    open_format(f, "f16", records);
+    open_stack(f, &fp16, records);
 }
 
 static void close_fixture(fixture *f)
@@ -171,17 +194,17 @@ static float *decode_all(fixture *f, int32_t n)
     return logits;
 }
 
-static void check_replayed_bits(const char *kv_format)
+static void check_replayed_bits(const stack *s)
 {
     for (int32_t n = 1; n <= SEQS; n += 2) {
         fixture plain, recorded;
-        open_format(&plain, kv_format, false);
+        open_stack(&plain, s, false);
         float *expected = decode_all(&plain, n);
         size_t bytes = (size_t)STEPS * (size_t)n * (size_t)plain.vocab * sizeof *expected;
         close_fixture(&plain);
         assert_int_equal(seen.n_replays, 0);
 
-        open_format(&recorded, kv_format, true);
+        open_stack(&recorded, s, true);
         float *got = decode_all(&recorded, n);
 
         assert_memory_equal(got, expected, bytes);
@@ -196,8 +219,9 @@ static void check_replayed_bits(const char *kv_format)
 static void a_replayed_step_gives_the_bits_of_its_nodes(void **state)
 {
     (void)state;
-    check_replayed_bits("f16");
-    check_replayed_bits("i8");
+    check_replayed_bits(&fp16);
+    check_replayed_bits(&kvint8);
+    check_replayed_bits(&w4a16);
 }
 
 static void a_step_allocates_nothing_and_reads_back_what_sampling_needs(void **state)

@@ -30,7 +30,7 @@ def title(name):
     if "__nv_bfloat16" in name:
         return None
     name = re.sub(r"<__half(, )?", "<", name).replace("<>", "")
-    return re.sub(r"<fp16::gemm_shape<([^>]*)> >", r"<\1>", name)
+    return re.sub(r"<\w+::gemm_shape<([^>]*)> >", r"<\1>", name)
 
 
 def code_cells(said, budget):

@@ -46,6 +46,7 @@ class Table(unittest.TestCase):
     def test_only_f16_is_shown_of_two_types(self):
         for name, title in [("decode_kernel<__half, 64>", "decode_kernel<64>"), ("embed_kernel<__half>", "embed_kernel"),
                             ("gemm_kernel<__half, fp16::gemm_shape<16, 64, 1, 4> >", "gemm_kernel<16, 64, 1, 4>"),
+                            ("gemm_kernel<w4::gemm_shape<32, 1, 6> >", "gemm_kernel<32, 1, 6>"),
                             ("add_kernel<float>", "add_kernel<float>"), ("embed_kernel<__nv_bfloat16>", None)]:
             with self.subTest(name):
                 self.assertEqual(cuda_table.title(name), title)

@@ -5,8 +5,10 @@
 namespace fp16
 {
 
-constexpr int gemv_threads = 128, gemv_warps = 4;
 constexpr int gemv_chunk = 2048; // columns of x in shared memory at a time
+
+// A block's columns of y are 8 at Columns 1 and 16 otherwise: a sector of f32, or of 16 bits.
+template <int Columns> constexpr int gemv_warps = Columns == 4 ? 4 : 8;
 
 // Of blocks a SM, for ptxas: left alone (0) it gives 16 sums of a bf16 product 64 registers on
 // sm_100, and spills.
@@ -16,10 +18,10 @@ constexpr int gemv_min_blocks(int n_sums, bool is_gated)
 }
 
 // x[m][k0 .. k0 + columns), as 16-byte words; what lies behind a row is zero.
-template <class T, int Rows>
+template <class T, int Rows, int Threads>
 SIMT_DEVICE void load_x(const fp16_linear_args &a, int k0, int n_words, uint4 *x)
 {
-    for (int i = static_cast<int>(threadIdx.x); i < Rows * n_words; i += gemv_threads) {
+    for (int i = static_cast<int>(threadIdx.x); i < Rows * n_words; i += Threads) {
         const int m = i / n_words, k = k0 + (i % n_words) * 8;
         const T *from = static_cast<const T *>(a.x) + m * a.x_stride + k;
         uint4 words = make_uint4(0, 0, 0, 0);
@@ -35,18 +37,20 @@ SIMT_DEVICE void load_x(const fp16_linear_args &a, int k0, int n_words, uint4 *x
     }
 }
 
-// Block of 4 warps, a warp Columns columns of y (with Glu, those of both matrices) over all of k, a
-// lane 8 k of 16 bytes at a time; the lanes' sums meet in shuffles. No split over k: its order is
-// fixed.
-// Bytes: out * padded * 2 of weights (twice with Glu), read once; x comes from L2 for every 4 *
-// Columns columns. Operations: 2 * rows * out * in. In flight: 16 bytes * Columns a lane, 8 KB a
-// block at Columns 4, some 8 blocks a SM: above the 11 to 17 KB that HBM needs (reference, section
-// 2). Expected: 80-88 % of HBM. Shared: 4 KB a row of x and the sums.
+// A warp makes Columns columns of y (with Glu, those of both matrices) over all of k, a lane 8 k of
+// 16 bytes at a time; the lanes' sums meet in shuffles. No split over k: its order is fixed,
+// whatever Columns is. The block's sums go through shared memory, so that y is written in whole
+// sectors.
+// Bytes: out * padded * 2 of weights (twice with Glu), read once; x comes from L2 for every 8 or 16
+// columns. Operations: 2 * rows * out * in. In flight: 16 bytes * Columns a lane, 4 to 8 KB a
+// block (twice with Glu), 4 to 12 blocks a SM: above the 11 to 17 KB that HBM needs (reference,
+// section 2). Expected: 80-88 % of HBM. Shared: 4 KB a row of x and the sums.
 template <class T, int Rows, int Columns, bool Glu>
-__global__ void __launch_bounds__(gemv_threads, gemv_min_blocks(Rows *Columns, Glu))
+__global__ void __launch_bounds__(32 * gemv_warps<Columns>, gemv_min_blocks(Rows *Columns, Glu))
     gemv_kernel(fp16_linear_args a)
 {
-    constexpr int matrices = Glu ? 2 : 1, block_columns = gemv_warps * Columns;
+    constexpr int matrices = Glu ? 2 : 1, threads = 32 * gemv_warps<Columns>,
+                  block_columns = gemv_warps<Columns> * Columns;
     SHARED_ARRAY(uint4, x, Rows * gemv_chunk / 8);
     SHARED_ARRAY(float, sums, matrices *Rows *block_columns);
     const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
@@ -57,7 +61,7 @@ __global__ void __launch_bounds__(gemv_threads, gemv_min_blocks(Rows *Columns, G
         const int n_words = min(gemv_chunk, a.padded - k0) / 8;
         if (k0)
             __syncthreads();
-        load_x<T, Rows>(a, k0, n_words, x);
+        load_x<T, Rows, threads>(a, k0, n_words, x);
         __syncthreads();
         for (int i = lane; i < n_words; i += 32) {
             uint4 words[matrices * Columns];
@@ -95,32 +99,37 @@ __global__ void __launch_bounds__(gemv_threads, gemv_min_blocks(Rows *Columns, G
         }
     }
     __syncthreads();
-    for (int i = thread; i < Rows * block_columns; i += gemv_threads) {
+    for (int i = thread; i < Rows * block_columns; i += threads) {
         const int m = i / block_columns, column = column0 + i % block_columns;
         if (m < a.rows && column < a.out)
             finish<T>(a, m, column, lds(&sums[i]), Glu ? lds(&sums[Rows * block_columns + i]) : 0);
     }
 }
 
-template <class T, int Rows, int Columns>
+template <class T, int Rows, int Columns, bool Glu>
 static void launch_gemv(const fp16_linear_args &a, cudaStream_t stream)
 {
-    const dim3 grid(
-        static_cast<unsigned>((a.out + gemv_warps * Columns - 1) / (gemv_warps * Columns)));
-    if (a.act)
-        LAUNCH((gemv_kernel<T, Rows, Columns, true>), grid, dim3(gemv_threads), 0, stream, a);
-    else
-        LAUNCH((gemv_kernel<T, Rows, Columns, false>), grid, dim3(gemv_threads), 0, stream, a);
+    constexpr int warps = gemv_warps<Columns>, columns = warps * Columns;
+    LAUNCH((gemv_kernel<T, Rows, Columns, Glu>),
+           dim3(static_cast<unsigned>((a.out + columns - 1) / columns)), dim3(32 * warps), 0,
+           stream, a);
 }
 
-// Narrow outputs take a column a warp, so that there is a block for every SM.
+// Narrow outputs take fewer columns a warp, so that more warps share them, and no more a block than
+// are a sector.
 template <class T, int Rows>
 static void launch_rows(const fp16_linear_args &a, int n_sms, cudaStream_t stream)
 {
-    if (a.out >= gemv_warps * 4 * 2 * n_sms)
-        launch_gemv<T, Rows, 4>(a, stream);
+    const bool is_wide = a.out >= 2 * 4 * gemv_warps<4> * n_sms; // two blocks a SM
+    if (a.act)
+        is_wide ? launch_gemv<T, Rows, 4, true>(a, stream)
+                : launch_gemv<T, Rows, 2, true>(a, stream);
+    else if (is_wide)
+        launch_gemv<T, Rows, 4, false>(a, stream);
+    else if (a.y_dtype == TN_F32)
+        launch_gemv<T, Rows, 1, false>(a, stream);
     else
-        launch_gemv<T, Rows, 1>(a, stream);
+        launch_gemv<T, Rows, 2, false>(a, stream);
 }
 
 template <class T>

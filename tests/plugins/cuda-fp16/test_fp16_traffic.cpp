@@ -11,10 +11,10 @@ using namespace fp16_test;
 constexpr double partial_warps = 0.49;
 
 // y = x w^T, or its gated form, for rows of 576 as SmolLM2-135M has them. A block reads its rows of
-// x and `columns` columns of y, of each matrix; n_sms chooses the kernel. Four columns are less
-// than a sector of a row of y.
+// x and `columns` columns of y, of each matrix; n_sms chooses the kernel. A y of f32 has a
+// residual.
 struct linear_shape {
-    int rows, out, act, columns, n_sms;
+    int rows, out, act, y_dtype, columns, n_sms;
 };
 static void measure_linear(const std::string &kernel, const linear_shape &s,
                            int (*launch)(const fp16_linear_args *, int, void *))
@@ -27,36 +27,39 @@ static void measure_linear(const std::string &kernel, const linear_shape &s,
     fp16_linear_args a = {};
     a.x = x.p;
     a.weight = w.p;
-    a.y = s.act ? static_cast<void *>(y.p) : y32.p;
-    a.residual = s.act ? nullptr : residual.p;
+    a.y = s.y_dtype == TN_F16 ? static_cast<void *>(y.p) : y32.p;
+    a.residual = s.y_dtype == TN_F16 ? nullptr : residual.p;
     a.x_stride = a.in = a.padded = static_cast<int32_t>(in);
     a.y_stride = a.residual_stride = a.out = s.out;
     a.rows = s.rows;
     a.dtype = TN_F16;
-    a.y_dtype = s.act ? TN_F16 : TN_F32;
+    a.y_dtype = s.y_dtype;
     a.act = s.act;
     a.out_scale = 1.0f;
     const int row_tiles = (s.rows + 63) / 64, x_reads = s.out / s.columns;
     const double ideal = static_cast<double>(matrices * n * in * 2) * row_tiles +
                          static_cast<double>(m * in * 2) * x_reads +
-                         static_cast<double>(m * n) * (s.act ? 2 : 8);
+                         static_cast<double>(m * n) * (s.y_dtype == TN_F16 ? 2 : 8);
     measure(kernel,
             std::to_string(s.rows) + " x 576 x " + (s.act ? "2 x " : "") + std::to_string(s.out),
-            ideal, [&] { return launch(&a, s.n_sms, nullptr); },
-            { partial_warps, s.columns < 8 ? "linear.cuh" : nullptr });
+            ideal, [&] { return launch(&a, s.n_sms, nullptr); }, { partial_warps });
 }
 
 static void gemvs_read_weights_once(void **)
 {
+    const struct {
+        const char *kernel; // behind the number of rows
+        int out, act, y_dtype, columns, n_sms;
+    } cases[] = { { "1, false>", 576, 0, TN_F32, 8, 108 },
+                  { "2, false>", 960, 0, TN_F16, 16, 108 },
+                  { "2, true>", 1536, TN_ACT_SILU, TN_F16, 16, 108 },
+                  { "4, false>", 576, 0, TN_F32, 16, 1 },
+                  { "4, true>", 1536, TN_ACT_SILU, TN_F16, 16, 1 } };
     for (int rows : { 1, 2, 4 })
-        for (int columns : { 1, 4 })
-            for (int act : { 0, static_cast<int>(TN_ACT_SILU) }) {
-                const std::string kernel = "gemv_kernel<" + std::to_string(rows) + ", " +
-                                           std::to_string(columns) + (act ? ", true>" : ", false>");
-                const int n_sms = columns == 1 ? 108 : 1;
-                measure_linear(kernel, { rows, act ? 1536 : 576, act, 4 * columns, n_sms },
-                               fp16_gemv);
-            }
+        for (const auto &one : cases)
+            measure_linear("gemv_kernel<" + std::to_string(rows) + ", " + one.kernel,
+                           { rows, one.out, one.act, one.y_dtype, one.columns, one.n_sms },
+                           fp16_gemv);
 }
 
 static void gemms_read_weights_once_for_64_rows(void **)
@@ -69,8 +72,9 @@ static void gemms_read_weights_once_for_64_rows(void **)
                   { "gemm_kernel<64, 64, 2, 3>", 64, 64, 108 },
                   { "gemm_kernel<64, 128, 2, 3>", 128, 128, 1 } };
     for (const auto &one : cases) {
-        measure_linear(one.kernel, { one.rows, 512, 0, one.columns, one.n_sms }, fp16_gemm);
-        measure_linear(one.kernel, { one.rows, 512, TN_ACT_SILU, one.columns / 2, one.n_sms },
+        measure_linear(one.kernel, { one.rows, 512, 0, TN_F32, one.columns, one.n_sms }, fp16_gemm);
+        measure_linear(one.kernel,
+                       { one.rows, 512, TN_ACT_SILU, TN_F16, one.columns / 2, one.n_sms },
                        fp16_gemm);
     }
 }

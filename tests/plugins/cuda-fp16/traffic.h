@@ -14,7 +14,6 @@ struct traffic_rule {
     /* Places with at most this share of the ideal sectors: a word that many lanes read at once,
      * such as the id of a block, comes from L1. By itself: one address of 4 bytes a warp. */
     double shared_by_lanes = 0.25;
-    const char *narrow = nullptr; /* in this file, if any, sectors count in the bytes only */
 };
 
 /* Sectors and passes of every place are the ideal ones; the bytes in global memory are within 2 %.
@@ -28,8 +27,7 @@ static inline void assert_traffic(const std::string &kernel, const std::string &
     assert_true(n > 0 && n <= all.size());
     for (size_t i = 0; i < n; i++) {
         const simt::counter &c = all[i];
-        const bool is_narrow = rule.narrow && std::strstr(c.file, rule.narrow);
-        if ((c.n_sectors > c.n_ideal_sectors && !is_narrow) || c.n_passes > c.n_ideal_passes)
+        if (c.n_sectors > c.n_ideal_sectors || c.n_passes > c.n_ideal_passes)
             fail_msg("%s, %s, %s, line %d: %llu sectors for %llu, %llu passes for %llu",
                      kernel.c_str(), shape.c_str(), c.file, c.line,
                      static_cast<unsigned long long>(c.n_sectors),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels move, counted by the emulator on the shapes of cuda-fp16's own table.
+// What the kernels move, counted by the emulator on the shapes of cuda-fp16's own table: columns of
+// theirs in docs/cuda.md.
 #include "tests/plugins/cuda-fp16/traffic.h"
 #include "tests/plugins/cuda-kvint8/rope_case.h"
 
@@ -16,9 +17,9 @@ static void attention_reads_the_cache_once(void **)
                                   64,        TN_F16,       0,
                                   0,         0.0f,         { { 1, 64 }, { 1, 768 } } };
             s.kvfmt = format;
-            measure_attention(std::string(format) + ", 64 and 768 positions", s, false);
+            measure_attention(std::string("64 and 768 positions, ") + format, s, false);
             s.sequences = { { 64, 128 } };
-            measure_attention(std::string(format) + ", 64 of 128 positions", s, true);
+            measure_attention(std::string("64 of 128 positions, ") + format, s, true);
         }
 }
 
@@ -34,7 +35,7 @@ static void rope_moves_what_heads_are(void **)
         const double ideal = s.n_tokens * (s.heads * s.dim * 4.0 + 2 * s.kv_heads * s.dim * 2.0 +
                                            (s.heads + s.kv_heads) * s.dim / 2.0 * 4) +
                              written * 2 * s.kv_heads * (s.dim + params);
-        measure("rope_kernel", format, ideal, [&] {
+        measure("rope_kernel", std::string("4 tokens of 9/3 heads of 64, ") + format, ideal, [&] {
             c.run([&](const fp16_rope_args *a) {
                 tn_simt_reset_counters();
                 return fp16_rope(a, nullptr);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels of cuda-w4a16 move, as test_fp16_traffic; the table is that of docs/cuda.md.
+// What the kernels of cuda-w4a16 move, as test_fp16_traffic: columns of their table in
+// docs/cuda.md.
 #include "tests/plugins/cuda-fp16/traffic.h"
 #include "tests/plugins/cuda-w4a16/w4_case.h"
 
@@ -11,9 +12,18 @@ enum : bool { by_gemm, by_gemv };
 // Only a word that all lanes read is not counted.
 constexpr fp16_test::traffic_rule whole_warps = { 1.0 / 32 };
 
+// 1 x 576 x 2 x 1536, and what else is chosen.
+static std::string name_of(const shape &s, int splits)
+{
+    const std::string in = std::to_string(s.in), out = std::to_string(s.out);
+    return std::to_string(s.rows) + " x " + in + (s.act ? " x 2 x " : " x ") + out +
+           (s.group == s.in ? ", whole rows" : ", groups of " + std::to_string(s.group)) +
+           (splits > 1 ? ", split" : "");
+}
+
 // weight_reads: blocks of rows; x_reads: blocks of columns; splits: as the launcher chooses them,
 // whose sums are written and read.
-static void measure_linear(const char *name, const shape &s, bool is_gemv, int n_sms,
+static void measure_linear(const char *kernel, const shape &s, bool is_gemv, int n_sms,
                            int weight_reads, int x_reads, int splits)
 {
     const w4_case c(s, false);
@@ -45,7 +55,7 @@ static void measure_linear(const char *name, const shape &s, bool is_gemv, int n
     if (splits > 1)
         ideal += 2.0 * splits * static_cast<double>(c.matrices * m * n * 4);
     measure(
-        is_gemv ? "gemv" : "gemm", name, ideal,
+        kernel, name_of(s, splits), ideal,
         [&] { return is_gemv ? w4_gemv(&a, n_sms, nullptr) : w4_gemm(&a, n_sms, nullptr); },
         whole_warps);
 }
@@ -53,23 +63,26 @@ static void measure_linear(const char *name, const shape &s, bool is_gemv, int n
 // The shapes of SmolLM2-135M, and groups of larger models.
 static void linears_read_weights_once(void **)
 {
-    measure_linear("1 row", { 1, 576, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 1, 1, 9, 1);
-    measure_linear("1 row, split", { 1, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 108, 1, 9, 6);
-    measure_linear("8 rows, gated", { 8, 576, 1536, 32, "u4b", 0, 0, TN_ACT_SILU, 0 }, by_gemv, 1,
-                   1, 48, 1);
-    measure_linear("16 rows, groups of 64", { 16, 1024, 576, 64, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
-                   9, 1);
-    measure_linear("1 row, groups of 128", { 1, 2048, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
-                   8, 1);
-    measure_linear("1 row, whole column", { 1, 8192, 128, 8192, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1,
-                   2, 1);
-    measure_linear("32 rows", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 1, 1, 9, 1);
-    measure_linear("32 rows, split", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 108, 1, 9,
+    measure_linear("gemv_kernel<8>", { 1, 576, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 1, 1, 9, 1);
+    measure_linear("gemv_kernel<8>", { 1, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemv, 108, 1, 9,
                    6);
-    measure_linear("64 rows", { 64, 1024, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemm, 8, 1, 8, 2);
-    measure_linear("64 rows, wide", { 64, 576, 1536, 64, "u4z", 0, 0, 0, 0 }, by_gemm, 1, 1, 12, 1);
-    measure_linear("128 rows, gated", { 128, 576, 512, 32, "u4b", 0, 0, TN_ACT_SILU, 0 }, by_gemm,
-                   1, 2, 8, 1);
+    measure_linear("gemv_kernel<8>", { 8, 576, 1536, 32, "u4b", 0, 0, TN_ACT_SILU, 0 }, by_gemv, 1,
+                   1, 48, 1);
+    measure_linear("gemv_kernel<16>", { 16, 1024, 576, 64, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1, 9,
+                   1);
+    measure_linear("gemv_kernel<8>", { 1, 2048, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1, 8, 1);
+    measure_linear("gemv_kernel<8>", { 1, 8192, 128, 8192, "u4z", 0, 0, 0, 0 }, by_gemv, 1, 1, 2,
+                   1);
+    measure_linear("gemm_kernel<32, 1, 6>", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 1, 1,
+                   9, 1);
+    measure_linear("gemm_kernel<32, 1, 6>", { 32, 1536, 576, 32, "u4b", 0, 0, 0, 0 }, by_gemm, 108,
+                   1, 9, 6);
+    measure_linear("gemm_kernel<64, 1, 4>", { 64, 1024, 512, 128, "u4z", 0, 0, 0, 0 }, by_gemm, 8,
+                   1, 8, 2);
+    measure_linear("gemm_kernel<64, 2, 3>", { 64, 576, 1536, 64, "u4z", 0, 0, 0, 0 }, by_gemm, 1, 1,
+                   12, 1);
+    measure_linear("gemm_kernel<64, 2, 3>", { 128, 576, 512, 32, "u4b", 0, 0, TN_ACT_SILU, 0 },
+                   by_gemm, 1, 2, 8, 1);
 }
 
 static void expansion_reads_codes_and_writes_weights_once(void **)
@@ -80,7 +93,7 @@ static void expansion_reads_codes_and_writes_weights_once(void **)
     device_array<uint16_t> out(n);
     w4_dequantize_args a = { c.matrix(weights.p), out.p, 0, c.s.out, c.s.in, 1 };
     measure(
-        "expansion", "576 x 2 x 1536", static_cast<double>(c.blob.size() + 2 * n),
+        "dequantize_kernel", "576 x 2 x 1536", static_cast<double>(c.blob.size() + 2 * n),
         [&] { return w4_dequantize(&a, nullptr); }, whole_warps);
 }
 

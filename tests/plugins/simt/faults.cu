@@ -53,6 +53,49 @@ SIMT_DEVICE unsigned warp_fault(fault which, unsigned tid)
     return 0;
 }
 
+// Operations of a whole warp, each on zeros, by lanes that are not together. They have no mask of
+// their own: all 32 lanes are meant.
+SIMT_DEVICE float matrix_fault(fault which, unsigned tid)
+{
+    SHARED_ARRAY(uint4, tile, 64);
+    const unsigned lane = tid % 32;
+    const uint32_t a[4] = {}, b[2] = {};
+    uint32_t r[4] = {};
+    float d[4] = {};
+    sts128(&tile[tid], make_uint4(0, 0, 0, 0));
+    __syncthreads();
+    if (which == fault::mma_of_returned_lane || which == fault::ldmatrix_of_returned_lane) {
+        if (lane == 3)
+            return 0.0f;
+        __syncwarp(0xffffffffu & ~8u); // the others are still here
+    }
+    if (which == fault::two_mma_sites) {
+        if (lane < 16)
+            mma_16816_f16(d, a, b);
+        else
+            mma_16816_f16(d, a, b);
+    }
+    if (which == fault::two_ldmatrix_sites) {
+        if (lane < 16)
+            ldmatrix_x4(r, &tile[tid]);
+        else
+            ldmatrix_x4(r, &tile[tid]);
+    }
+    if (which == fault::mma_meets_ldmatrix) {
+        if (lane < 16)
+            mma_16816_f16(d, a, b);
+        else
+            ldmatrix_x4(r, &tile[tid]);
+    }
+    if (which == fault::mma_of_returned_lane || (which == fault::half_warp_skips_mma && lane < 16))
+        mma_16816_f16(d, a, b);
+    if (which == fault::ldmatrix_of_returned_lane ||
+        (which == fault::half_warp_skips_ldmatrix && lane < 16))
+        ldmatrix_x4(r, &tile[tid]);
+    __syncthreads(); // here wait those that skipped it
+    return d[0] + static_cast<float>(r[0]);
+}
+
 SIMT_DEVICE void memory_fault(fault which, float *x, int n, unsigned tid)
 {
     SHARED_ARRAY(float, s, 64);
@@ -121,6 +164,10 @@ __global__ void fault_kernel(fault which, float *x, int n)
             return;
         __syncwarp(0xffffffffu & ~8u); // the others are still here
         x[tid] = __shfl_sync(0xffffffffu, 1.0f, 0);
+        return;
+    }
+    if (which >= fault::two_mma_sites && which <= fault::mma_meets_ldmatrix) {
+        x[tid] = matrix_fault(which, tid);
         return;
     }
     if (which == fault::global_load_of_host_memory) {

@@ -56,6 +56,22 @@ static void warps_that_diverge_and_wrong_masks_are_named(void **)
                    { fault::half_warps_apart, nullptr } });
 }
 
+static void matrix_operations_of_diverged_lanes_are_named(void **)
+{
+    check_faults({ { fault::two_mma_sites, "this lane is in mma.sync with mask 0xffffffff here, "
+                                           "others wait in mma.sync" },
+                   { fault::half_warp_skips_mma, "32 thread(s) wait in mma.sync" },
+                   { fault::mma_of_returned_lane, "mma.sync: the mask 0xffffffff names lanes "
+                                                  "0x00000008 that returned" },
+                   { fault::two_ldmatrix_sites, "this lane is in ldmatrix with mask 0xffffffff "
+                                                "here, others wait in ldmatrix" },
+                   { fault::half_warp_skips_ldmatrix, "32 thread(s) wait in ldmatrix" },
+                   { fault::ldmatrix_of_returned_lane, "ldmatrix: the mask 0xffffffff names lanes "
+                                                       "0x00000008 that returned" },
+                   { fault::mma_meets_ldmatrix, "this lane is in ldmatrix with mask 0xffffffff "
+                                                "here, others wait in mma.sync" } });
+}
+
 static void accesses_out_of_bounds_or_misaligned_are_named(void **)
 {
     check_faults({ { fault::global_load_behind_end, "in no device memory" },
@@ -142,6 +158,7 @@ int main()
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(barriers_that_threads_miss_are_named, reset),
         cmocka_unit_test_setup(warps_that_diverge_and_wrong_masks_are_named, reset),
+        cmocka_unit_test_setup(matrix_operations_of_diverged_lanes_are_named, reset),
         cmocka_unit_test_setup(accesses_out_of_bounds_or_misaligned_are_named, reset),
         cmocka_unit_test_setup(plain_stores_out_of_bounds_are_found_at_the_end, reset),
         cmocka_unit_test_setup(shared_memory_that_holds_nothing_yet_is_named, reset),
