@@ -35,6 +35,7 @@ static tn_status passes(void *ctx, const bool *member, bool *out_holds, tn_error
         b->by_reference[i] = b->group[i] >= 0 && member[b->group[i]];
     tn_status status = tn_check_walk_open(s->setup->binding, s->setup->profile->kv.format,
                                           &b->f->schedule, s->runner, b->by_reference, &w, err);
+    w.session = s;
     *out_holds = true;
     for (int32_t step = 0; step <= b->last && !status && *out_holds; step++) {
         tn_check_token token;

@@ -27,6 +27,7 @@ typedef struct tn_check_args {
     bool quick;
     const char *repro_dir; /* where files of failing cases go; NULL: none are written */
     const struct tn_check_repro *repro; /* only this case; the setup then needs plugins only */
+    struct tn_check_watch *watch;       /* is told what runs; may be NULL */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* may be NULL */
     void *ctx;
 } tn_check_args;
@@ -39,6 +40,7 @@ typedef struct tn_check_plugin_args {
     const char *repro_dir; /* as above */
     uint64_t seed;
     int32_t threads;                                            /* 0: one a physical core */
+    struct tn_check_watch *watch;                               /* as above */
     void (*progress)(void *ctx, uint64_t done, uint64_t total); /* may be NULL */
     void *ctx;
 } tn_check_plugin_args;

@@ -149,6 +149,10 @@ tn_status tn_check_open_plugin(const tn_plugin_spec *spec, const char *plugin_di
 static tn_status check_all(tn_check_session *s, tn_setup *setup, tn_error *err)
 {
     TN_TRY(check_file(s, s->plugin->path, err));
+    tn_check_begin(s, &(tn_check_result){ .part = TN_CHECK_PLUGIN,
+                                          .node = "descriptor",
+                                          .plugin = s->plugin->path,
+                                          .shape = "its file is loaded, and it is opened" });
     TN_TRY(tn_check_open_plugin(s->plugin, setup->plugin_dir, setup->team, &setup->plugins, err));
     const tn_plugin_entry *p = tn_plugin_set_entry(setup->plugins, 0);
     TN_TRY(check_descriptor(s, p, err));
@@ -169,6 +173,7 @@ tn_status tn_check_plugin(const tn_check_plugin_args *args, tn_check_report *out
                                 .op = args->op,
                                 .seed = args->seed,
                                 .repro_dir = args->repro_dir,
+                                .watch = args->watch,
                                 .progress = args->progress,
                                 .ctx = args->ctx };
     tn_check_session s = { .args = &ops, .setup = &setup, .plugin = &spec, .report = out };

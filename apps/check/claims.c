@@ -65,6 +65,7 @@ static tn_status same_again(const claim *a, tn_check_kernel *k, const tn_check_c
 {
     tn_check_output got;
     tn_check_fault fault = { 0 };
+    tn_check_alive(a->s);
     k->mode = mode;
     tn_status status = tn_check_kernel_run(k, c, &got, &fault, err);
     k->mode = TN_RUN_PLAIN;
@@ -139,6 +140,7 @@ static tn_status run_slice(const claim *a, const tn_check_case *c, int32_t r0, c
 {
     tn_check_output got;
     tn_check_fault fault = { 0 };
+    tn_check_alive(a->s);
     tn_status status = tn_check_kernel_run(a->k, c, &got, &fault, err);
     tn_check_verdict_fault(&fault, a->out);
     for (int32_t i = 0; i < c->node.n_out && !status && !fault.what; i++)

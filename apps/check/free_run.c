@@ -298,6 +298,7 @@ static tn_status run_both(tn_check_session *s, tn_check_free_state *f, tn_error 
         tn_check_walk_open(b, format, &f->schedule, s->runner, f->candidate, &got, err);
     if (!status)
         status = tn_check_walk_open(b, format, &f->schedule, s->runner, NULL, &expected, err);
+    got.session = expected.session = s;
     for (int32_t i = 0; i < f->schedule.n_steps && !status && !f->fault.what; i++)
         status = run_step(s, f, &got, &expected, i, err);
     tn_check_walk_close(&got);

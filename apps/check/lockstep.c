@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const planning = "weights are planned and packed";
+
 typedef struct node_check {
     tn_check_session *s;
     tn_check_track *track;
@@ -21,6 +23,19 @@ typedef struct node_check {
     tn_check_result *result; /* NULL: not selected */
     int32_t result_index;
 } node_check;
+
+/* What of the node runs next, on the plugin or (NULL) the reference. c may be NULL. */
+static void begin(const node_check *n, int32_t part, const tn_plugin_entry *plugin,
+                  const char *what, const tn_check_case *c)
+{
+    tn_check_begin_case(n->s, &(tn_check_next){ .part = part,
+                                                .name = n->bound->node.path,
+                                                .what = what,
+                                                .node = &n->bound->node,
+                                                .plugin = plugin,
+                                                .kernel = n->bound->kernel,
+                                                .c = c });
+}
 
 static tn_status open_candidate(node_check *n, tn_error *err)
 {
@@ -34,6 +49,7 @@ static tn_status open_candidate(node_check *n, tn_error *err)
     if (!n->result)
         return tn_fail_memory(err, "the results");
     n->result_index = n->s->report->results.n - 1;
+    begin(n, TN_CHECK_LOCKSTEP, b->plugin, planning, NULL);
     TN_TRY(tn_check_kernel_open(b->plugin, b->kernel, &b->node, n->part, b->n_weights,
                                 n->s->setup->team, &n->kernel, &fault, err));
     tn_check_verdict_fault(&fault, &verdict);
@@ -72,6 +88,7 @@ static tn_status check_claims(node_check *n, const tn_check_case *c, tn_error *e
     tn_check_verdict verdict = { 0 };
     if (claims_are_known(n, signature(c, shape, sizeof shape)))
         return TN_OK;
+    begin(n, TN_CHECK_CLAIMS, n->bound->plugin, "claims", c);
     TN_TRY(tn_check_claims(n->s, n->kernel, c, &verdict, err));
     tn_check_result *r =
         tn_check_add_result(n->s, TN_CHECK_CLAIMS, n->bound->node.path, &n->bound->node,
@@ -97,11 +114,13 @@ static tn_status check_step(node_check *n, int32_t step, tn_error *err)
     bool has_rows;
     tn_status status =
         tn_check_track_case(n->track, n->index, step, n->part, &c, &storage, &has_rows, err);
+    (void)snprintf(where, sizeof where, "step %d", (int)step + 1);
     if (!status && has_rows) {
+        begin(n, TN_CHECK_LOCKSTEP, NULL, where, &c);
         status = tn_check_reference_run(n->reference, &c, &expected, err);
         if (!status && n->kernel) {
+            begin(n, TN_CHECK_LOCKSTEP, n->bound->plugin, where, &c);
             status = tn_check_one(n->s, n->kernel, &c, &expected, &verdict, err);
-            (void)snprintf(where, sizeof where, "step %d", (int)step + 1);
             tn_check_note(n->s, n->result, &c, where, &verdict);
             if (!status && !verdict.failed)
                 status = check_claims(n, &c, err);
@@ -122,6 +141,7 @@ static tn_status check_step(node_check *n, int32_t step, tn_error *err)
 static tn_status check_node(node_check *n, tn_error *err)
 {
     TN_TRY(tn_check_node_parts(n->s, n->bound, n->part, err));
+    begin(n, TN_CHECK_LOCKSTEP, NULL, planning, NULL);
     TN_TRY(tn_check_reference_open(n->s->reference, n->bound->op, &n->bound->node, n->part,
                                    n->bound->n_weights, n->s->setup->team, &n->reference, err));
     TN_TRY(open_candidate(n, err));

@@ -4,6 +4,7 @@
 #include "apps/check/sweep.h"
 #include "core/base/alloc.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Results of the kernels of one plugin: values, and claims. */
@@ -29,6 +30,21 @@ static tn_check_result *result_of(op_check *o, int32_t *index, int32_t part, con
     return &all->item[*index];
 }
 
+/* What of a case runs next, on the plugin or (NULL) the reference. */
+static void begin(const op_check *o, int32_t part, const tn_plugin_entry *plugin,
+                  const tn_kernel *kernel, const tn_check_case *c)
+{
+    char name[80];
+    (void)snprintf(name, sizeof name, "cases of %s", c->op->name);
+    tn_check_begin_case(o->s, &(tn_check_next){ .part = part,
+                                                .name = name,
+                                                .what = c->name,
+                                                .node = &c->node,
+                                                .plugin = plugin,
+                                                .kernel = kernel,
+                                                .c = c });
+}
+
 /* The pool of an attention case, as the reference writes it. */
 static tn_status fill_pool(op_check *o, tn_check_made *m, tn_error *err)
 {
@@ -37,6 +53,7 @@ static tn_status fill_pool(op_check *o, tn_check_made *m, tn_error *err)
     tn_team *team = o->s->setup->team;
     if (!m->has_fill)
         return TN_OK;
+    begin(o, TN_CHECK_OPS, NULL, NULL, &m->c);
     TN_TRY(tn_check_reference_open(o->s->reference, m->fill.op, &m->fill.node, m->part,
                                    m->c.n_parts, team, &r, err));
     const tn_status status = tn_check_reference_run(r, &m->fill, &e, err);
@@ -56,9 +73,11 @@ static tn_status compare_case(op_check *o, tn_check_kernel *k, const tn_check_ca
 {
     tn_check_reference *r;
     tn_check_expected e = { 0 };
+    begin(o, TN_CHECK_OPS, NULL, NULL, c);
     TN_TRY(tn_check_reference_open(o->s->reference, c->op, &c->node, c->part, c->n_parts,
                                    o->s->setup->team, &r, err));
     tn_status status = tn_check_reference_run(r, c, &e, err);
+    begin(o, TN_CHECK_OPS, o->plugin, k->kernel, c);
     if (!status)
         status = tn_check_one(o->s, k, c, &e, out, err);
     tn_check_expected_deinit(&e);
@@ -96,10 +115,12 @@ static tn_status run_case(op_check *o, tn_check_made *m, const tn_kernel *kernel
     tn_check_fault fault = { 0 };
     tn_check_verdict values = { 0 }, claims = { 0 };
     TN_TRY(fill_pool(o, m, err));
+    begin(o, TN_CHECK_OPS, o->plugin, kernel, &m->c);
     TN_TRY(tn_check_kernel_open(o->plugin, kernel, &m->c.node, m->part, m->c.n_parts,
                                 o->s->setup->team, &k, &fault, err));
     tn_check_verdict_fault(&fault, &values);
     tn_status status = k ? compare_case(o, k, &m->c, &values, err) : TN_OK;
+    begin(o, TN_CHECK_CLAIMS, o->plugin, kernel, &m->c);
     if (!status && k && !values.failed)
         status = tn_check_claims(o->s, k, &m->c, &claims, err);
     tn_check_kernel_close(k);
@@ -140,6 +161,7 @@ static tn_status check_case(op_check *o, const tn_check_sweep *sweep, int32_t in
     tn_error why = { 0 };
     TN_TRY(tn_check_sweep_make(sweep, index, o->s->args->seed, domain->resid_dtype, act, &m, err));
     const tn_kernel *kernel = NULL;
+    begin(o, TN_CHECK_OPS, o->plugin, NULL, &m.c);
     if (!m.c.node.kvfmt || lists_format(o->plugin, m.c.node.kvfmt))
         kernel = tn_check_find_kernel(o->plugin, &m.c.node, &why);
     else

@@ -11,25 +11,37 @@
 
 /* The case alone, on a kernel that was just opened. */
 static tn_status run_alone(tn_check_session *s, const tn_plugin_entry *plugin,
-                           const tn_kernel *kernel, const tn_check_case *c, bool claims,
+                           const tn_kernel *kernel, const tn_check_case *c, int32_t part,
                            tn_check_verdict *out, tn_error *err)
 {
     tn_check_reference *r = NULL;
     tn_check_kernel *k = NULL;
     tn_check_expected e = { 0 };
     tn_check_fault fault = { 0 };
+    tn_check_next next = { .part = part,
+                           .name = c->node.path,
+                           .what = "alone",
+                           .node = &c->node,
+                           .plugin = plugin,
+                           .kernel = kernel,
+                           .c = c };
     *out = (tn_check_verdict){ 0 };
+    tn_check_begin_case(s, &next);
     tn_status status = tn_check_kernel_open(plugin, kernel, &c->node, c->part, c->n_parts,
                                             s->setup->team, &k, &fault, err);
     tn_check_verdict_fault(&fault, out);
+    next.plugin = NULL;
+    tn_check_begin_case(s, &next);
     if (!status && k)
         status = tn_check_reference_open(s->reference, c->op, &c->node, c->part, c->n_parts,
                                          s->setup->team, &r, err);
     if (!status && k)
         status = tn_check_reference_run(r, c, &e, err);
+    next.plugin = plugin;
+    tn_check_begin_case(s, &next);
     if (!status && k)
         status = tn_check_one(s, k, c, &e, out, err);
-    if (!status && k && claims && !out->failed)
+    if (!status && k && part == TN_CHECK_CLAIMS && !out->failed)
         status = tn_check_claims(s, k, c, out, err);
     tn_check_expected_deinit(&e);
     tn_check_reference_close(r);
@@ -42,12 +54,12 @@ static tn_status run_alone(tn_check_session *s, const tn_plugin_entry *plugin,
 /* The smallest case of which the kernel still is wrong; false when even the whole one passes alone.
  */
 static tn_status smallest(tn_check_session *s, const tn_plugin_entry *plugin,
-                          const tn_kernel *kernel, const tn_check_case *c, bool claims,
+                          const tn_kernel *kernel, const tn_check_case *c, int32_t part,
                           tn_check_shrunk *out, bool *out_fails, tn_error *err)
 {
     static const int32_t ways[] = { TN_SHRINK_BOTH, TN_SHRINK_COLUMNS, TN_SHRINK_ROWS };
     tn_check_verdict whole, v;
-    TN_TRY(run_alone(s, plugin, kernel, c, claims, &whole, err));
+    TN_TRY(run_alone(s, plugin, kernel, c, part, &whole, err));
     *out_fails = whole.failed;
     const bool known = whole.metrics.n_bad > 0;
     const int64_t row = known ? whole.metrics.worst_row : c->out[0].rows - 1;
@@ -58,7 +70,7 @@ static tn_status smallest(tn_check_session *s, const tn_plugin_entry *plugin,
         v.failed = false;
         tn_error none = { 0 }; /* a kernel may refuse the smaller node: then it is another one */
         if (done && kernel->supports(plugin->self, &out->c.node, &none) == TN_OK &&
-            run_alone(s, plugin, kernel, &out->c, claims, &v, err) == TN_OK && v.failed &&
+            run_alone(s, plugin, kernel, &out->c, part, &v, err) == TN_OK && v.failed &&
             strcmp(v.metric, whole.metric) == 0)
             return TN_OK;
         tn_check_shrunk_deinit(out);
@@ -122,7 +134,7 @@ static tn_status save(tn_check_session *s, tn_check_result *r, const tn_plugin_e
     tn_check_shrunk shrunk;
     tn_error why = { 0 };
     bool fails;
-    TN_TRY(smallest(s, plugin, kernel, c, r->part == TN_CHECK_CLAIMS, &shrunk, &fails, err));
+    TN_TRY(smallest(s, plugin, kernel, c, r->part, &shrunk, &fails, err));
     if (write_case(s, r, &shrunk.c, &why))
         r->text = tn_check_results_text(all, "%s (no repro file: %s)", r->text, why.text);
     else if (!fails)
@@ -193,12 +205,12 @@ tn_status tn_check_replay(tn_check_session *s, const tn_check_repro *repro, tn_e
     const tn_kernel *kernel;
     tn_check_verdict v;
     const bool claims = strcmp(repro->part, tn_check_part_name(TN_CHECK_CLAIMS)) == 0;
+    const int32_t part = claims ? TN_CHECK_CLAIMS : TN_CHECK_OPS;
     TN_TRY(find_plugin(s, repro, &plugin, err));
     TN_TRY(find_kernel(plugin, repro, &kernel, err));
-    TN_TRY(run_alone(s, plugin, kernel, &repro->c, claims, &v, err));
+    TN_TRY(run_alone(s, plugin, kernel, &repro->c, part, &v, err));
     tn_check_result *r =
-        tn_check_add_result(s, claims ? TN_CHECK_CLAIMS : TN_CHECK_OPS, repro->c.node.path,
-                            &repro->c.node, plugin->name, kernel);
+        tn_check_add_result(s, part, repro->c.node.path, &repro->c.node, plugin->name, kernel);
     if (!r)
         return tn_fail_memory(err, "the results");
     tn_check_note(s, r, &repro->c, repro->c.name, &v);

@@ -2,8 +2,43 @@
 /* What a check holds the kernels against, and the end of a session. */
 #include "apps/check/session.h"
 
+#include "apps/check/watch.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+void tn_check_begin(const tn_check_session *s, const tn_check_result *next)
+{
+    tn_check_watch_begin(s->args->watch, s->report, next);
+}
+
+void tn_check_begin_case(const tn_check_session *s, const tn_check_next *next)
+{
+    const tn_kernel *kernel = next->plugin ? next->kernel : NULL;
+    char shape[512];
+    const int used = snprintf(shape, sizeof shape, "%.160s", next->what);
+    if (next->c) {
+        memcpy(shape + used, ": ", 3);
+        tn_check_case_shape(next->c, shape + used + 2, sizeof shape - (size_t)used - 2);
+    }
+    tn_check_begin(
+        s, &(tn_check_result){ .part = next->part,
+                               .layer = next->node->layer,
+                               .node = next->name,
+                               .op = next->node->op,
+                               .plugin = next->plugin ? next->plugin->name : s->args->against,
+                               .kernel = kernel         ? kernel->name
+                                         : next->plugin ? "(supports)"
+                                                        : "(the reference)",
+                               .tolerance = kernel ? kernel->tolerance : "-",
+                               .shape = shape });
+}
+
+void tn_check_alive(const tn_check_session *s)
+{
+    tn_check_watch_alive(s->args->watch);
+}
 
 static bool is_profile(const char *against)
 {
@@ -59,6 +94,10 @@ static tn_status open_by_name(tn_check_session *s, tn_error *err)
 
 tn_status tn_check_open_reference(tn_check_session *s, tn_error *err)
 {
+    tn_check_begin(s, &(tn_check_result){ .part = TN_CHECK_PLUGIN,
+                                          .node = "reference",
+                                          .plugin = s->args->against,
+                                          .shape = "the reference is opened" });
     TN_TRY(is_profile(s->args->against) ? open_profile(s, err) : open_by_name(s, err));
     s->reference = s->against.plugins;
     return TN_OK;
@@ -82,6 +121,9 @@ const tn_plugin_entry *tn_check_same_plugin(const tn_setup *again, const tn_plug
 /* The other setups borrow what the session does not own. */
 void tn_check_session_close(tn_check_session *s)
 {
+    tn_check_begin(s, &(tn_check_result){ .part = TN_CHECK_PLUGIN,
+                                          .node = "closing",
+                                          .shape = "plugins are closed" });
     tn_check_runners_close(s);
     tn_check_schedule_deinit(&s->schedule);
     s->against.team = NULL;

@@ -21,7 +21,23 @@ typedef struct tn_check_session {
     tn_setup other; /* the profile's plugins once more, on another number of threads */
 } tn_check_session;
 
+/* What runs next: a kernel on a node, on a case. */
+typedef struct tn_check_next {
+    int32_t part;
+    const char *name, *what; /* of the result; in words */
+    const tn_node *node;
+    const tn_plugin_entry *plugin; /* NULL: the reference */
+    const tn_kernel *kernel;       /* NULL: the plugin is asked which one supports it */
+    const tn_check_case *c;        /* may be NULL */
+} tn_check_next;
+
 double tn_check_now_s(void);
+/** Before anything of a plugin runs: what that is, if it should not come back. NULL is "". */
+void tn_check_begin(const tn_check_session *s, const tn_check_result *next);
+/** The same of a node or a case. */
+void tn_check_begin_case(const tn_check_session *s, const tn_check_next *next);
+/** Between the runs of what takes many. */
+void tn_check_alive(const tn_check_session *s);
 /** TN_INVALID when there is no such op. op NULL: any. */
 tn_status tn_check_known_op(const char *op, tn_error *err) TN_MUST_USE;
 /** A set of one plugin. */

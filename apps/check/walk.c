@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/check/walk.h"
 
+#include "apps/check/session.h"
 #include "core/base/alloc.h"
+
+#include <stdio.h>
 
 tn_status tn_check_walk_open(const tn_binding *binding, const char *kv_format,
                              const tn_check_schedule *schedule, const tn_check_runner *runner,
@@ -42,6 +45,21 @@ static tn_status run_kernel(tn_check_walk *w, int32_t node, int32_t step, const 
     return status;
 }
 
+static void begin(const tn_check_walk *w, int32_t node, int32_t step, bool exact)
+{
+    const tn_bound_node *b = &w->track.binding->node[node];
+    char what[32];
+    if (!w->session)
+        return;
+    (void)snprintf(what, sizeof what, "step %d", (int)step + 1);
+    tn_check_begin_case(w->session, &(tn_check_next){ .part = TN_CHECK_FREE,
+                                                      .name = b->node.path,
+                                                      .what = what,
+                                                      .node = &b->node,
+                                                      .plugin = exact ? NULL : b->plugin,
+                                                      .kernel = b->kernel });
+}
+
 tn_status tn_check_walk_step(tn_check_walk *w, int32_t step, tn_check_fault *fault,
                              int32_t *out_node, tn_error *err)
 {
@@ -53,6 +71,7 @@ tn_status tn_check_walk_step(tn_check_walk *w, int32_t step, tn_check_fault *fau
         bool has_rows;
         *out_node = i;
         w->track.exact = exact;
+        begin(w, i, step, exact);
         status = tn_check_track_case(&w->track, i, step, NULL, &c, &inputs, &has_rows, err);
         if (!status && has_rows)
             status =

@@ -16,8 +16,9 @@ typedef struct tn_check_runner {
 
 typedef struct tn_check_walk {
     tn_check_track track;
-    const tn_check_runner *runner; /* [n_nodes] */
-    const bool *by_reference;      /* [n_nodes]; NULL: all of them */
+    const tn_check_runner *runner;          /* [n_nodes] */
+    const bool *by_reference;               /* [n_nodes]; NULL: all of them */
+    const struct tn_check_session *session; /* set by the caller: is told what runs; NULL: none */
 } tn_check_walk;
 
 /** KV pools as before the first step. */

@@ -4,9 +4,11 @@
 #include "apps/check/check.h"
 #include "apps/check/report.h"
 #include "apps/check/repro.h"
+#include "apps/check/watch.h"
 #include "apps/cli/commands.h"
 #include "apps/cli/output.h"
 #include "apps/cli/progress.h"
+#include "apps/cli/terminal.h"
 #include "core/base/alloc.h"
 #include "model/formats/write_file.h"
 
@@ -15,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void on_progress(void *ctx, uint64_t done, uint64_t total)
 {
@@ -81,7 +84,7 @@ static int report(const tn_check_report *r, const tn_cli_options *o)
 }
 
 static tn_status run(const tn_cli_options *o, tn_setup *setup, const tn_check_repro *repro,
-                     tn_check_report *out, tn_error *err)
+                     tn_check_watch *watch, tn_check_report *out, tn_error *err)
 {
     tn_cli_progress progress;
     tn_check_args args = { .setup = setup,
@@ -91,6 +94,7 @@ static tn_status run(const tn_cli_options *o, tn_setup *setup, const tn_check_re
                            .quick = o->quick,
                            .repro_dir = o->repro_dir ? o->repro_dir : ".",
                            .repro = repro,
+                           .watch = watch,
                            .progress = on_progress,
                            .ctx = &progress };
     TN_TRY(only_op(o, &args.op, err));
@@ -100,15 +104,15 @@ static tn_status run(const tn_cli_options *o, tn_setup *setup, const tn_check_re
     return status;
 }
 
-static tn_status check_profile(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
-                               tn_error *err)
+static tn_status check_profile(const tn_cli_options *o, tn_setup *setup, tn_check_watch *watch,
+                               tn_check_report *out, tn_error *err)
 {
     const char *sets[TN_CLI_MAX_SETS];
     char thread_set[32];
     TN_TRY(tn_cli_need_model(o, err));
     const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
     TN_TRY(tn_setup_open(setup, &args, err));
-    return run(o, setup, NULL, out, err);
+    return run(o, setup, NULL, watch, out, err);
 }
 
 /* ---- --plugin ---- */
@@ -131,8 +135,8 @@ static tn_status plugin_path(const tn_cli_options *o, char path[PATH_MAX], tn_er
                    strerror(errno));
 }
 
-static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_check_report *out,
-                              tn_error *err)
+static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_check_watch *watch,
+                              tn_check_report *out, tn_error *err)
 {
     tn_cli_progress progress;
     tn_check_plugin_args args = { .path = path,
@@ -140,6 +144,7 @@ static tn_status check_plugin(const tn_cli_options *o, char path[PATH_MAX], tn_c
                                   .against = o->against ? o->against : "cpu-ref",
                                   .seed = o->has_seed ? o->seed : 1,
                                   .threads = o->threads,
+                                  .watch = watch,
                                   .repro_dir = o->repro_dir ? o->repro_dir : ".",
                                   .progress = on_progress,
                                   .ctx = &progress };
@@ -194,8 +199,8 @@ static tn_status check_repro_options(const tn_cli_options *o, tn_error *err)
 }
 
 /* Of a profile only the plugins are opened: the file has the rest. */
-static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_report *out,
-                             tn_error *err)
+static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_watch *watch,
+                             tn_check_report *out, tn_error *err)
 {
     const char *sets[TN_CLI_MAX_SETS + 1];
     char thread_set[32], *key = NULL;
@@ -216,31 +221,157 @@ static tn_status check_repro(const tn_cli_options *o, tn_setup *setup, tn_check_
     if (!status)
         status = tn_setup_plugins(setup, o->plugin_dir, err);
     if (!status)
-        status = run(o, setup, &repro, out, err);
+        status = run(o, setup, &repro, watch, out, err);
     tn_check_repro_deinit(&repro);
     tn_free(key);
     return status;
 }
 
-int tn_cmd_check(const tn_cli_options *o)
+/* watch NULL: in a process that nobody watches. */
+static int check(const tn_cli_options *o, tn_check_watch *watch)
 {
     tn_error err = { 0 };
     tn_setup setup = { .graph = { .logits = -1, .argmax = -1 } };
     tn_check_report r = { 0 };
     char path[PATH_MAX]; /* which the report borrows */
     int exit_status = TN_EXIT_USAGE;
-    tn_status status = check_path(o->junit, &err);
-    if (!status)
-        status = check_path(o->html, &err);
-    if (!status)
-        status = o->repro    ? check_repro(o, &setup, &r, &err)
-                 : o->plugin ? check_plugin(o, path, &r, &err)
-                             : check_profile(o, &setup, &r, &err);
+    const tn_status status = o->repro    ? check_repro(o, &setup, watch, &r, &err)
+                             : o->plugin ? check_plugin(o, path, watch, &r, &err)
+                                         : check_profile(o, &setup, watch, &r, &err);
+    tn_setup_close(&setup); /* plugins may also crash or hang when they are closed */
+    tn_check_watch_finished(watch);
     if (status)
         (void)tn_cli_error(status, &err); /* whatever kept it from running: 2 */
     else
         exit_status = report(&r, o);
     tn_check_report_deinit(&r);
-    tn_setup_close(&setup);
+    return exit_status;
+}
+
+/* ---- a check that died ---- */
+
+/* A word as a shell reads it. */
+static void put_word(tn_strbuf *out, const char *option, const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:/=_+-";
+    if (!word)
+        return;
+    tn_strbuf_printf(out, " --%s ", option);
+    if (word[strspn(word, plain)] == 0 && *word) {
+        tn_strbuf_puts(out, word);
+        return;
+    }
+    tn_strbuf_puts(out, "'");
+    for (; *word; word++)
+        tn_strbuf_printf(out, *word == '\'' ? "'\\''" : "%c", *word);
+    tn_strbuf_puts(out, "'");
+}
+
+/* The command of this check, narrowed to what ran: cases and inputs come from the seed. */
+static void put_again(const tn_cli_options *o, const tn_check_result *begun, tn_strbuf *out)
+{
+    const bool lockstep = begun->part == TN_CHECK_LOCKSTEP, cases = begun->part == TN_CHECK_OPS;
+    const bool of_node = strncmp(begun->node, "cases of ", 9) != 0;
+    char only[80] = "", number[32];
+    tn_strbuf_puts(out, "tenon check");
+    put_word(out, "profile", o->profile);
+    put_word(out, "model", o->model);
+    put_word(out, "plugin", o->plugin);
+    put_word(out, "repro", o->repro);
+    for (int32_t i = 0; i < o->set.n; i++)
+        put_word(out, "set", o->set.item[i]);
+    put_word(out, "plugin-dir", o->plugin_dir);
+    put_word(out, "against", o->against);
+    (void)snprintf(number, sizeof number, "%d", (int)o->threads);
+    put_word(out, "threads", o->threads > 0 ? number : NULL);
+    if (!o->repro && (lockstep || begun->part == TN_CHECK_CLAIMS) && of_node)
+        put_word(out, "node", begun->node);
+    if (!o->repro && (cases || begun->part == TN_CHECK_CLAIMS) && !of_node)
+        (void)snprintf(only, sizeof only, "op=%s", begun->op);
+    put_word(out, "only", *only ? only : o->only);
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)(o->has_seed ? o->seed : 1));
+    put_word(out, "seed", number);
+    if (o->quick)
+        tn_strbuf_puts(out, " --quick");
+}
+
+/* A plugin that crashes when it is loaded is one of these. */
+static void put_loaded(const tn_cli_options *o, tn_strbuf *out)
+{
+    const char *sets[TN_CLI_MAX_SETS];
+    char thread_set[32];
+    tn_error err = { 0 };
+    tn_profile *profile = NULL;
+    const tn_open_args args = tn_cli_open_args(o, sets, thread_set);
+    const tn_profile_options options = {
+        .path = args.profile, .model = o->model, .sets = sets, .n_sets = (size_t)args.n_sets
+    };
+    tn_strbuf_puts(out, "plugins are opened, and asked what they support");
+    if (o->plugin || tn_profile_load(&options, &profile, &err))
+        return;
+    for (size_t i = 0; i < profile->n_plugins; i++)
+        tn_strbuf_printf(out, "%s%s", i ? ", " : ": ", profile->plugins[i].name);
+    tn_profile_destroy(profile);
+}
+
+/* The report that the child could not give. */
+static tn_status make_report(const tn_cli_options *o, tn_check_watch *w, tn_error *err)
+{
+    tn_strbuf again = TN_STRBUF(1 << 16), loaded = TN_STRBUF(1 << 16);
+    tn_check_report *r = &w->report;
+    tn_check_result begun;
+    TN_TRY(tn_check_watch_found(w, &begun, err));
+    r->profile = o->plugin && !o->repro ? NULL : o->profile ? o->profile : "default";
+    r->plugin = r->profile ? NULL : o->plugin;
+    r->seed = o->has_seed ? o->seed : 1;
+    if (!*r->against) /* it did not come so far as to know it */
+        r->against = o->against ? o->against : "cpu-ref";
+    if (strcmp(begun.node, "loading") == 0) {
+        put_loaded(o, &loaded);
+        begun.shape = tn_strbuf_text(&loaded);
+    }
+    put_again(o, &begun, &again);
+    const tn_status status = tn_check_watch_fail(w, &begun, tn_strbuf_text(&again), err);
+    tn_strbuf_deinit(&again);
+    tn_strbuf_deinit(&loaded);
+    return status;
+}
+
+static int watch(const tn_cli_options *o, tn_check_watch *w)
+{
+    tn_error err = { 0 };
+    int exit_status;
+    if (tn_check_watch_wait(w, o->has_timeout ? o->timeout : TN_CHECK_SILENT_S, &exit_status))
+        return exit_status;
+    if (!o->quiet && tn_cli_is_terminal(STDERR_FILENO))
+        fputs("\r\033[K", stderr); /* the child's progress */
+    if (tn_check_watch_is_finished(w)) {
+        fprintf(stderr, "tenon: the check is done, but %s\n", w->how);
+        return TN_EXIT_FAILED;
+    }
+    const tn_status status = make_report(o, w, &err);
+    (void)(status ? tn_cli_error(status, &err) : report(&w->report, o));
+    return TN_EXIT_FAILED;
+}
+
+int tn_cmd_check(const tn_cli_options *o)
+{
+    tn_error err = { 0 };
+    tn_check_watch w;
+    const bool alone = o->has_timeout && o->timeout == 0;
+    tn_status status = check_path(o->junit, &err);
+    if (!status)
+        status = check_path(o->html, &err);
+    if (!status && !alone)
+        status = tn_check_watch_open(&w, &err);
+    if (status) {
+        (void)tn_cli_error(status, &err);
+        return TN_EXIT_USAGE;
+    }
+    if (alone)
+        return check(o, NULL);
+    const int exit_status = w.child == 0 ? check(o, &w) : watch(o, &w);
+    tn_check_watch_close(&w);
     return exit_status;
 }

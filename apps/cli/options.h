@@ -71,6 +71,8 @@ typedef struct tn_cli_options {
     /* check; its --seed is run's */
     const char *against, *only, *node, *plugin, *repro, *repro_dir, *junit, *html;
     bool quick;
+    int32_t timeout;
+    bool has_timeout;
     /* convert */
     const char *to, *type, *dtype, *max_shard_size;
     /* help */

@@ -94,6 +94,7 @@ const tn_cli_option tn_cli_option_table[] = {
     { "html", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(html), 0, "also write a page with the drift and the errors drawn" },
     { "repro-dir", 0, TN_CLI_STRING, "DIR", " check ", 0, 0, FIELD(repro_dir), 0, "where a file for each failing kernel is written; default: the working directory" },
     { "repro", 0, TN_CLI_STRING, "FILE", " check ", 0, 0, FIELD(repro), 0, "only the case of such a file; it needs no model" },
+    { "timeout", 0, TN_CLI_INT, "SECONDS", " check ", 0, INT32_MAX, FIELD(timeout), FIELD(has_timeout), "a case that takes longer hangs; default 600; 0: no limit, and a crash is not caught (for debuggers)" },
     { "quick", 0, TN_CLI_FLAG, NULL, " check ", 0, 0, FIELD(quick), 0, "fewer tokens and cases: under a minute" },
 
     { "prefill", 0, TN_CLI_NUMBERS, "N,...", " bench ", 0, 0, FIELD(prefill), 0, "prompts of N tokens; 0 is none, default 512" },

@@ -90,13 +90,14 @@ def test_a_conversion_without_memory_leaves_nothing_or_the_whole(tenon, make_mod
 
 
 def test_a_malloc_that_fails_in_a_check_is_exit_2_or_does_not_matter(tiny, tmp_path):
-    # Of the many: some from all over the run, with a failing case, its file, the bisection and the reports in it.
+    # In one process, whose calls are counted. Of the many: some from all over the run, with a failing case, its file, the bisection and the reports in it.
     wrong = f"{{name: broken-v-from-k, path: {BUILD}/tests/plugins/broken-v-from-k.so, options: {{nodes: layer.0.attention}}}}"
     (tmp_path / "p.yaml").write_text(f"model: {tiny}\nplugins: [{wrong}]\nkv: {{format: f16, block_tokens: 16}}\n", encoding="utf-8")
     report = tmp_path / "calls"
 
     def run(n):
-        return subprocess.run([BUILD / "bin/tenon", "check", "--quick", "--json", "--profile", "p.yaml", "--html", "r.html", "--junit", "r.xml"],
+        return subprocess.run([BUILD / "bin/tenon", "check", "--quick", "--json", "--profile", "p.yaml", "--html", "r.html", "--junit", "r.xml",
+                               "--timeout", "0"],
                               capture_output=True, timeout=60, check=False, cwd=tmp_path,
                               env={**os.environ, "LD_PRELOAD": str(BUILD / "tests/fail_malloc.so"), "TENON_FAIL_REPORT": str(report),
                                    "TENON_FAIL_MALLOC": str(n)})
