@@ -14,6 +14,14 @@
 #include <cmocka.h>
 /* clang-format on */
 
+/* Sanitizers make it ten times slower: there the context crosses one border between parts of
+ * attention, on the best instruction set. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SIMD_PROMPT = 280, MAX_SETS = 1 };
+#else
+enum { SIMD_PROMPT = 600, MAX_SETS = INT32_MAX };
+#endif
+
 static const tn_engine_setup *backend; /* of the tests that run */
 
 static void logits_are_the_same_bits_in_any_chunks(void **state)
@@ -313,7 +321,7 @@ static tn_engine_setup simd_setup(const tn_option *option)
 {
     tn_engine_setup s = TN_ENGINE_SETUP_DEFAULT;
 
-    s.n_prompt = 600;
+    s.n_prompt = SIMD_PROMPT;
     s.max_sequences = 32;
     s.max_tokens = s.rig.max_tokens = 1024;
     s.rig.max_ctx = 672;
@@ -336,15 +344,16 @@ int main(void)
     tn_engine_setup ref = TN_ENGINE_SETUP_DEFAULT;
 
     ref.max_sequences = 32;
+    int32_t n_sets = 0;
     int failed = run_on("cpu-ref", &ref);
     for (const simd_isa *const *isa = simd_isas; *isa; isa++) {
         const tn_option option = { .key = "isa", .value = (*isa)->name };
         const tn_engine_setup simd = simd_setup(&option);
 
-        if (simd_isa_runs(*isa))
-            failed += run_on((*isa)->name, &simd);
-        else
+        if (!simd_isa_runs(*isa))
             print_message("not run: this machine has no %s\n", (*isa)->name);
+        else if (n_sets++ < MAX_SETS)
+            failed += run_on((*isa)->name, &simd);
     }
     return failed;
 }
