@@ -1,6 +1,5 @@
 # Targets, not global flags: warnings and sanitizers reach every target through two INTERFACE libraries.
 find_package(Threads REQUIRED)
-find_package(OpenMP COMPONENTS C)
 find_package(PkgConfig REQUIRED)
 
 add_library(tenon_warnings INTERFACE)
@@ -30,12 +29,8 @@ if(TENON_SANITIZE)
     target_compile_options(tenon_flags INTERFACE -Wno-null-dereference
         $<$<COMPILE_LANG_AND_ID:C,GNU>:-Wno-maybe-uninitialized> $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
 endif()
-# TSan does not understand libgomp, so those builds create the team's threads with pthreads; so does clang's fuzz build.
 if(TENON_FUZZ)
     target_compile_options(tenon_flags INTERFACE -fsanitize=fuzzer-no-link)
-endif()
-if(TENON_SANITIZE MATCHES "thread" OR TENON_FUZZ OR NOT OpenMP_C_FOUND)
-    set(TENON_TEAM_PTHREADS ON)
 endif()
 
 # tenon_library(NAME sources... DEPS targets...): one static library a directory, include root = repository.

@@ -46,7 +46,7 @@ cmocka=$out/cmocka/usr
 libraries=$cmocka/lib/aarch64-linux-gnu
 
 flags=(-O2 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -Werror -Wno-null-dereference
-    -D_POSIX_C_SOURCE=200809L -DTENON_TEAM_PTHREADS '-DTENON_VERSION="test"' -I. -Iinclude "-I$cmocka/include")
+    -D_POSIX_C_SOURCE=200809L '-DTENON_VERSION="test"' -I. -Iinclude "-I$cmocka/include")
 
 object() { printf '%s\n' "$out/$(tr / _ <<<"$1").o"; }
 compile() {

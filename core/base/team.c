@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#ifndef TENON_TEAM_PTHREADS
-#    include <omp.h>
-#endif
 
 enum {
     MAX_WORKERS = 1024,
@@ -23,9 +20,10 @@ enum {
     /* About 50 us on current x86: longer than the gap between two ops of a step, shorter than a
        time slice. */
     SPIN_ROUNDS = 2000,
-    /* A wake costs some 7 us; after one that put a worker on the caller's CPU, these jobs do
-       without. */
-    SKIPPED_WAKES = 8,
+    /* A wake costs some 7 us; after one that put a worker on the caller's CPU, so many jobs do
+       without, twice as many each time until a worker has a CPU of its own again. */
+    FEWEST_SKIPPED = 8,
+    MOST_SKIPPED = 1024,
 };
 
 /*
@@ -44,10 +42,11 @@ struct tn_team {
     uint64_t n, tile;
     _Atomic int32_t caller_cpu; /* a hint, relaxed */
     _Atomic int32_t skip_wakes; /* jobs that open without waking sleepers; a hint, relaxed */
+    _Atomic int32_t next_skip; /* as many the next time; a hint, relaxed */
     _Atomic bool shutdown;
     _Atomic int32_t n_started; /* worker numbers given out */
-    int32_t n_threads; /* pthread builds: one a worker; OpenMP: the one that opens the region */
-    pthread_t *threads;
+    int32_t n_threads;
+    pthread_t *threads; /* of workers 1 to n_threads */
     int32_t cpu[MAX_WORKERS]; /* a worker's CPU plus 1; 0: any */
     _Alignas(64) _Atomic uint32_t epoch;
     _Atomic uint32_t sleepers;
@@ -102,13 +101,22 @@ static bool shares_cpu_with_caller(tn_team *team)
     return sched_getcpu() == atomic_load_explicit(&team->caller_cpu, memory_order_relaxed);
 }
 
+static void skip_wakes(tn_team *team)
+{
+    int32_t skip = atomic_load_explicit(&team->next_skip, memory_order_relaxed);
+
+    atomic_store_explicit(&team->skip_wakes, skip, memory_order_relaxed);
+    if (skip < MOST_SKIPPED)
+        atomic_store_explicit(&team->next_skip, skip * 2, memory_order_relaxed);
+}
+
 /* Wait until *word differs from seen: spin, then sleep. waits tells the other side to wake us. */
 static uint32_t wait_change(_Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *waits,
                             int32_t spin_rounds)
 {
     for (int32_t i = 0; i < spin_rounds; i++) {
-        uint32_t now =
-            atomic_load_explicit(word, memory_order_acquire); /* pairs with the changer's store */
+        /* Acquire pairs with the changer's store. */
+        uint32_t now = atomic_load_explicit(word, memory_order_acquire);
         if (now != seen)
             return now;
         cpu_relax();
@@ -141,8 +149,9 @@ void tn_team_settle(const tn_team *team)
     settle(team, 0);
 }
 
-static void worker_loop(tn_team *team)
+static void *worker_main(void *arg)
 {
+    tn_team *team = arg;
     int32_t worker = 1 + atomic_fetch_add(&team->n_started, 1);
     uint32_t seen = 0;
 
@@ -153,18 +162,21 @@ static void worker_loop(tn_team *team)
         if (seen % 2 == 0)
             continue;
         if (shares_cpu_with_caller(team)) {
-            atomic_store_explicit(&team->skip_wakes, SKIPPED_WAKES, memory_order_relaxed);
+            skip_wakes(team);
             continue;
         }
+        if (atomic_load_explicit(&team->next_skip, memory_order_relaxed) != FEWEST_SKIPPED)
+            atomic_store_explicit(&team->next_skip, FEWEST_SKIPPED, memory_order_relaxed);
         atomic_fetch_add(&team->active, 1);
         seen = atomic_load(&team->epoch); /* a later job than the one noticed is as good */
         if (seen % 2 == 1)
             run_tiles(team, worker);
-        atomic_fetch_sub(&team->active,
-                         1); /* publishes the tiles' results to the caller's load of active */
+        /* Publishes the tiles' results to the caller's load of active. */
+        atomic_fetch_sub(&team->active, 1);
         if (atomic_load(&team->caller_waits))
             futex_wake(&team->active);
     }
+    return NULL;
 }
 
 static void open_job(tn_team *team)
@@ -228,45 +240,15 @@ static int32_t count_cpus(void)
     return (int32_t)CPU_COUNT(&allowed);
 }
 
-#ifdef TENON_TEAM_PTHREADS
-static int32_t threads_needed(const tn_team *team)
-{
-    return team->n_workers - 1;
-}
-
-static void *thread_main(void *arg)
-{
-    worker_loop(arg);
-    return NULL;
-}
-#else
-static int32_t threads_needed(const tn_team *team)
-{
-    return team->n_workers > 1 ? 1 : 0;
-}
-
-/* One region for the whole life of the team: OpenMP makes the threads, the loop above drives them.
- */
-static void *thread_main(void *arg)
-{
-    tn_team *team = arg;
-
-    omp_set_dynamic(0);
-#    pragma omp parallel num_threads(team->n_workers - 1)
-    worker_loop(team);
-    return NULL;
-}
-#endif
-
 static tn_status start_threads(tn_team *team, tn_error *err)
 {
-    int32_t want = threads_needed(team);
+    int32_t want = team->n_workers - 1;
 
     team->threads = tn_alloc_array((size_t)want, sizeof(team->threads[0]));
     if (!team->threads)
         return tn_fail_memory(err, "the thread team");
     for (; team->n_threads < want; team->n_threads++) {
-        int rc = pthread_create(&team->threads[team->n_threads], NULL, thread_main, team);
+        int rc = pthread_create(&team->threads[team->n_threads], NULL, worker_main, team);
         if (rc != 0)
             return tn_fail(err, TN_UNAVAILABLE, "cannot create thread %d of %d: %s",
                            team->n_threads + 1, want, strerror(rc));
@@ -285,7 +267,9 @@ tn_status tn_team_create_on(int32_t threads, const int32_t *cpu, tn_team **out_t
     tn_team *team = tn_alloc_aligned(sizeof(*team));
     if (!team)
         return tn_fail_memory(err, "the thread team");
-    *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cpus, .caller_cpu = -1 };
+    *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cpus,
+                         .caller_cpu = -1,
+                         .next_skip = FEWEST_SKIPPED };
     for (int32_t i = 0; cpu && i < team->n_workers; i++)
         team->cpu[i] = cpu[i] + 1;
     /* With more workers than CPUs a spinning thread only keeps a working one from running. */
@@ -310,8 +294,8 @@ void tn_team_destroy(tn_team *team)
     if (!team)
         return;
     atomic_store(&team->shutdown, true);
-    atomic_fetch_add(&team->epoch,
-                     2); /* a change that stays even: wakes the workers, opens no job */
+    /* A change that stays even: wakes the workers, opens no job. */
+    atomic_fetch_add(&team->epoch, 2);
     futex_wake(&team->epoch);
     for (int32_t i = 0; i < team->n_threads; i++)
         pthread_join(team->threads[i], NULL);

@@ -3,7 +3,7 @@
  * The one thread pool of the process. A job is a range cut into dynamic tiles; the caller works too. Workers spin for a
  * bounded time, then sleep on a futex, so a busy neighbour never makes the team slower than one thread.
  *
- * OpenMP creates the workers (TSan builds: pthreads). Thread: tn_team_for from any thread, one job at a time (others wait);
+ * Thread: tn_team_for from any thread, one job at a time (others wait);
  * a call from inside a job runs inline on the calling worker.
  */
 #ifndef TN_CORE_BASE_TEAM_H

@@ -15,7 +15,7 @@ import source
 
 MAX_LINES = 8000
 # The dynamic linker's name and libgcc_s come with the compiler on some machines; they are no dependency of ours.
-ALLOWED = re.compile(r"^(libc|libm|libdl|libgomp|libpthread|libgcc_s|ld-linux[\w-]*)\.so(\.\d+)?$")
+ALLOWED = re.compile(r"^(libc|libm|libdl|libpthread|libgcc_s|ld-linux[\w-]*)\.so(\.\d+)?$")
 _NEEDED = re.compile(r"\(NEEDED\).*\[(.+)\]")
 
 
@@ -51,7 +51,7 @@ def needed(path):
 
 
 def check_links(libraries):
-    return [f"the core needs {name}; allowed: libc, libm, libdl, libgomp, threads" for name in libraries
+    return [f"the core needs {name}; allowed: libc, libm, libdl, threads" for name in libraries
             if not ALLOWED.match(name)]
 
 

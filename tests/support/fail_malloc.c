@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * To be preloaded: malloc, calloc and realloc that fail once, at the n-th call of what is not the C
- * library, the dynamic linker or libgomp, which end the process when they have no memory.
+ * library or the dynamic linker, which end the process when they have no memory.
  *
  *     TENON_FAIL_MALLOC=17 LD_PRELOAD=fail_malloc.so tenon run ...
  *
@@ -34,7 +34,7 @@ static _Atomic uint64_t n_calls, fail_at;
 
 static int add_ranges(struct dl_phdr_info *info, size_t size, void *unused)
 {
-    static const char *const names[] = { "/libc.so", "/ld-linux", "/libgomp.so", "/libpthread" };
+    static const char *const names[] = { "/libc.so", "/ld-linux", "/libpthread" };
     (void)size;
     (void)unused;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
