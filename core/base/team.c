@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -20,10 +21,12 @@ enum {
     /* About 50 us on current x86: longer than the gap between two ops of a step, shorter than a
        time slice. */
     SPIN_ROUNDS = 2000,
-    /* A wake costs some 7 us; after one that put a worker on the caller's CPU, so many jobs do
-       without, twice as many each time until a worker has a CPU of its own again. */
-    FEWEST_SKIPPED = 8,
-    MOST_SKIPPED = 1024,
+    /* A wake costs some 7 us; when a worker finds no CPU but the caller's, so many jobs do without:
+       about a token of a small model. */
+    SKIPPED_WAKES = 256,
+    /* Short of a time slice (3 ms on current Linux), long beside a system call; 0.25, 0.5 and
+       2 ms gain less beside a busy neighbour. */
+    YIELD_AFTER_NS = 1000000,
 };
 
 /*
@@ -42,12 +45,12 @@ struct tn_team {
     uint64_t n, tile;
     _Atomic int32_t caller_cpu; /* a hint, relaxed */
     _Atomic int32_t skip_wakes; /* jobs that open without waking sleepers; a hint, relaxed */
-    _Atomic int32_t next_skip; /* as many the next time; a hint, relaxed */
     _Atomic bool shutdown;
     _Atomic int32_t n_started; /* worker numbers given out */
     int32_t n_threads;
-    pthread_t *threads; /* of workers 1 to n_threads */
-    int32_t cpu[MAX_WORKERS]; /* a worker's CPU plus 1; 0: any */
+    pthread_t *threads;       /* of workers 1 to n_threads */
+    int32_t cpu[MAX_WORKERS]; /* a worker's CPU plus 1; 0: any of `allowed` */
+    cpu_set_t allowed;
     _Alignas(64) _Atomic uint32_t epoch;
     _Atomic uint32_t sleepers;
     _Alignas(64) _Atomic uint32_t active;
@@ -94,20 +97,40 @@ static void run_tiles(tn_team *team, int32_t worker)
     current_worker = outer;
 }
 
-/* On the caller's CPU a worker only takes time from it; that happens when others keep the CPUs
- * busy. */
 static bool shares_cpu_with_caller(tn_team *team)
 {
     return sched_getcpu() == atomic_load_explicit(&team->caller_cpu, memory_order_relaxed);
 }
 
-static void skip_wakes(tn_team *team)
+/* On the caller's CPU a worker only takes time from it. When others keep all CPUs busy the system
+ * wakes it just there, so that it keeps off that CPU by itself. */
+static bool leave_callers_cpu(tn_team *team, int32_t worker)
 {
-    int32_t skip = atomic_load_explicit(&team->next_skip, memory_order_relaxed);
+    int32_t cpu = atomic_load_explicit(&team->caller_cpu, memory_order_relaxed);
+    cpu_set_t others = team->allowed;
 
-    atomic_store_explicit(&team->skip_wakes, skip, memory_order_relaxed);
-    if (skip < MOST_SKIPPED)
-        atomic_store_explicit(&team->next_skip, skip * 2, memory_order_relaxed);
+    if (team->cpu[worker] || cpu < 0)
+        return false;
+    CPU_CLR(cpu, &others);
+    return sched_setaffinity(0, sizeof(others), &others) == 0;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Who else waits for this CPU gets it between two jobs, and not in the middle of a tile, when the
+ * caller would have to wait for a whole time slice. */
+static void yield_now_and_then(int64_t *resumed_ns)
+{
+    if (now_ns() - *resumed_ns < YIELD_AFTER_NS)
+        return;
+    sched_yield();
+    *resumed_ns = now_ns();
 }
 
 /* Wait until *word differs from seen: spin, then sleep. waits tells the other side to wake us. */
@@ -154,6 +177,7 @@ static void *worker_main(void *arg)
     tn_team *team = arg;
     int32_t worker = 1 + atomic_fetch_add(&team->n_started, 1);
     uint32_t seen = 0;
+    int64_t resumed_ns = 0;
 
     settle(team, worker);
     while (!atomic_load(&team->shutdown)) {
@@ -161,12 +185,10 @@ static void *worker_main(void *arg)
         seen = wait_change(&team->epoch, seen, &team->sleepers, spin_rounds);
         if (seen % 2 == 0)
             continue;
-        if (shares_cpu_with_caller(team)) {
-            skip_wakes(team);
+        if (shares_cpu_with_caller(team) && !leave_callers_cpu(team, worker)) {
+            atomic_store_explicit(&team->skip_wakes, SKIPPED_WAKES, memory_order_relaxed);
             continue;
         }
-        if (atomic_load_explicit(&team->next_skip, memory_order_relaxed) != FEWEST_SKIPPED)
-            atomic_store_explicit(&team->next_skip, FEWEST_SKIPPED, memory_order_relaxed);
         atomic_fetch_add(&team->active, 1);
         seen = atomic_load(&team->epoch); /* a later job than the one noticed is as good */
         if (seen % 2 == 1)
@@ -175,6 +197,7 @@ static void *worker_main(void *arg)
         atomic_fetch_sub(&team->active, 1);
         if (atomic_load(&team->caller_waits))
             futex_wake(&team->active);
+        yield_now_and_then(&resumed_ns);
     }
     return NULL;
 }
@@ -231,15 +254,6 @@ int32_t tn_team_workers(const tn_team *team)
     return team->n_workers;
 }
 
-/* CPUs that this process may run on. */
-static int32_t count_cpus(void)
-{
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
-        return 1;
-    return (int32_t)CPU_COUNT(&allowed);
-}
-
 static tn_status start_threads(tn_team *team, tn_error *err)
 {
     int32_t want = team->n_workers - 1;
@@ -258,9 +272,12 @@ static tn_status start_threads(tn_team *team, tn_error *err)
 
 tn_status tn_team_create_on(int32_t threads, const int32_t *cpu, tn_team **out_team, tn_error *err)
 {
-    const int32_t n_cpus = count_cpus();
+    cpu_set_t allowed;
 
     *out_team = NULL;
+    CPU_ZERO(&allowed);
+    (void)sched_getaffinity(0, sizeof(allowed), &allowed);
+    const int32_t n_cpus = CPU_COUNT(&allowed) > 0 ? CPU_COUNT(&allowed) : 1;
     if (threads < 0 || threads > MAX_WORKERS)
         return tn_fail(err, TN_INVALID, "threads is %d: 0 (automatic) to %d are allowed", threads,
                        MAX_WORKERS);
@@ -268,8 +285,8 @@ tn_status tn_team_create_on(int32_t threads, const int32_t *cpu, tn_team **out_t
     if (!team)
         return tn_fail_memory(err, "the thread team");
     *team = (tn_team){ .n_workers = threads > 0 ? threads : n_cpus,
-                         .caller_cpu = -1,
-                         .next_skip = FEWEST_SKIPPED };
+                       .caller_cpu = -1,
+                       .allowed = allowed };
     for (int32_t i = 0; cpu && i < team->n_workers; i++)
         team->cpu[i] = cpu[i] + 1;
     /* With more workers than CPUs a spinning thread only keeps a working one from running. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one thread pool of the process. A job is a range cut into dynamic tiles; the caller works too. Workers spin for a
- * bounded time, then sleep on a futex, so a busy neighbour never makes the team slower than one thread.
+ * bounded time, then sleep on a futex; beside a busy neighbour they keep off the caller's CPU.
  *
  * Thread: tn_team_for from any thread, one job at a time (others wait);
  * a call from inside a job runs inline on the calling worker.

@@ -3,6 +3,7 @@
 #include "core/base/alloc.h"
 #include "core/base/team.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -11,7 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -319,6 +322,56 @@ static void workers_stay_where_they_are_put(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
+static int32_t first_cpu(const cpu_set_t *set)
+{
+    int32_t cpu = 0;
+    while (!CPU_ISSET(cpu, set))
+        cpu++;
+    return cpu;
+}
+
+/* All threads of this process on one CPU. */
+static void put_threads_on(int32_t cpu)
+{
+    cpu_set_t one;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    for (struct dirent *e = readdir(tasks); e; e = readdir(tasks)) {
+        pid_t thread = (pid_t)strtol(e->d_name, NULL, 10);
+        if (thread > 0)
+            assert_int_equal(sched_setaffinity(thread, sizeof(one), &one), 0);
+    }
+    closedir(tasks);
+}
+
+/* The second worker is put where the system puts it when all CPUs are busy. */
+static void a_worker_on_the_callers_cpu_moves_to_another(void **state)
+{
+    (void)state;
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+    if (CPU_COUNT(&before) < 2) {
+        print_message("one CPU: there is no other to move to\n");
+        skip();
+    }
+    const int32_t cpu = first_cpu(&before);
+    tn_team *team = new_team(2);
+    places p = { .n = 2, .seen = { -1, -1 } };
+
+    put_threads_on(cpu);
+    const time_t end = time(NULL) + 20;
+    while (atomic_load(&p.seen[1]) < 0 && time(NULL) < end)
+        tn_team_for(team, 64, note_place, &p);
+    assert_int_equal(atomic_load(&p.seen[0]), cpu);
+    assert_int_not_equal(atomic_load(&p.seen[1]), -1);
+    assert_int_not_equal(atomic_load(&p.seen[1]), cpu);
+
+    tn_team_destroy(team);
+    assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +385,7 @@ int main(void)
         cmocka_unit_test(counts_out_of_range_are_refused),
         cmocka_unit_test(lack_of_memory_is_reported),
         cmocka_unit_test(workers_stay_where_they_are_put),
+        cmocka_unit_test(a_worker_on_the_callers_cpu_moves_to_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
