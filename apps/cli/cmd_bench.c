@@ -215,6 +215,19 @@ static int write_svg(const session *s, const char *path)
     return TN_EXIT_FAILED;
 }
 
+/* More than the memory gives: not a wrong figure, but a small model. */
+static void explain_shares(const session *s)
+{
+    for (int32_t i = 0; i < s->n_targets * s->n_tests && !s->o->quiet; i++) {
+        if (s->rows[i].memory <= 1)
+            continue;
+        fputs("memory % above 100: the weights stay in the CPU's caches; the roofline is that of "
+              "memory past them\n",
+              stderr);
+        return;
+    }
+}
+
 static int report(const session *s)
 {
     const int32_t n = s->n_targets * s->n_tests;
@@ -228,6 +241,7 @@ static int report(const session *s)
     else
         tn_bench_markdown(s->rows, n, &out);
     const int exit_status = tn_cli_print(&out);
+    explain_shares(s);
     tn_strbuf_deinit(&out);
     return exit_status;
 }

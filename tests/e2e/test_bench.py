@@ -67,6 +67,13 @@ def test_the_table_is_markdown_and_csv_has_the_same_rows(bench):
     assert all(float(r["tokens_per_s"]) > 0 and None not in r for r in rows)
 
 
+def test_shares_above_all_of_the_memory_are_explained(bench):
+    done = bench("--prefill", 0, "--decode", 8, "--batch", "1,2")
+    shares = [float(line.split("|")[12]) for line in done.stdout.decode().splitlines()[2:]]
+    assert len(shares) == 2 and (b"stay in the CPU's caches" in done.stderr) == (max(shares) > 100)
+    assert bench("--prefill", 0, "--decode", 8, "--quiet").stderr == b""
+
+
 def test_the_plot_is_svg_with_a_bar_a_row(bench, tmp_path):
     bench("--prefill", 4, "--decode", 4, "--svg", tmp_path / "plot.svg")
     bars = [e for e in xml.etree.ElementTree.parse(tmp_path / "plot.svg").iter() if e.get("class") in ("p", "d")]
