@@ -112,7 +112,7 @@ emulator_part() {
     local simt=tests/plugins/simt
     compile_all plugins/cuda/simt/runtime/*.cpp
     link -shared -Wl,--no-undefined -Wl,--version-script=plugins/cuda/simt/simcuda.map "${objects[@]}" -o "$out/libtn-simcuda.so"
-    compile_all "$simt"/{kernels,fragments,faults,patterns}.cu plugins/cuda-fp16/kernels/*.cu
+    compile_all "$simt"/{kernels,fragments,faults,patterns}.cu plugins/cuda-fp16/kernels/*.cu plugins/cpu-ref/kv.c
     local linked=("${objects[@]}" "-L$out" -ltn-simcuda)
     run_tests "$simt"/test_simt_{kernels,fragments,faults,counters,runtime}.cpp \
         tests/plugins/cuda-fp16/test_fp16_{linear,attention,rows,rope}.cpp -- "${linked[@]}"
