@@ -49,11 +49,9 @@ static tn_status summarise(tn_bench_row *row, const tn_roofline *roofline, tn_er
     tn_free(sorted);
     if (!roofline)
         return TN_OK;
-    const double peak =
-        roofline->int8_ops_s > roofline->f32_ops_s ? roofline->int8_ops_s : roofline->f32_ops_s;
     row->memory = row->tokens_s * tn_bench_token_bytes(&row->target->cost, &row->test) /
                   roofline->read_bytes_s;
-    row->compute = row->tokens_s * tn_bench_token_ops(&row->target->cost, &row->test) / peak;
+    row->compute = row->tokens_s * tn_bench_token_seconds(&row->target->cost, &row->test, roofline);
     return TN_OK;
 }
 

@@ -30,7 +30,9 @@ static float f32_plain(int64_t rounds)
     return sum_of(chain, CHAINS);
 }
 
-static const tn_peak_kernels plain = { "plain C", f32_plain, NULL, 2.0 * CHAINS, 0.0 };
+static const tn_peak_kernels plain = { .isa = "plain C",
+                                       .f32 = f32_plain,
+                                       .f32_ops = 2.0 * CHAINS };
 
 #if defined(__x86_64__)
 #    include <immintrin.h>
@@ -38,6 +40,7 @@ static const tn_peak_kernels plain = { "plain C", f32_plain, NULL, 2.0 * CHAINS,
 #    define AVX2   __attribute__((target("avx2,fma")))
 #    define AVX512 __attribute__((target("avx512f,avx512bw")))
 #    define VNNI   __attribute__((target("avx512f,avx512bw,avx512vnni")))
+#    define BF16   __attribute__((target("avx512f,avx512bw,avx512bf16")))
 
 AVX2 static float f32_avx2(int64_t rounds)
 {
@@ -96,6 +99,22 @@ AVX512 static float f32_avx512(int64_t rounds)
     return _mm512_reduce_add_ps(chain[0]);
 }
 
+BF16 static float bf16_avx512(int64_t rounds)
+{
+    volatile float factor = 0.9999f;
+    const __m512bh f = (__m512bh)_mm512_set1_ps(factor);
+    __m512 chain[CHAINS];
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = _mm512_setzero_ps();
+    for (int64_t r = 0; r < rounds; r++)
+#    pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = _mm512_dpbf16_ps(chain[i], f, f);
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = _mm512_add_ps(chain[0], chain[i]);
+    return _mm512_reduce_add_ps(chain[0]);
+}
+
 VNNI static int32_t int8_vnni(int64_t rounds)
 {
     volatile char byte = 1;
@@ -112,11 +131,17 @@ VNNI static int32_t int8_vnni(int64_t rounds)
     return _mm512_reduce_add_epi32(chain[0]);
 }
 
-static const tn_peak_kernels avx2 = { "AVX2", f32_avx2, int8_avx2, 16.0 * CHAINS, 64.0 * CHAINS };
-static const tn_peak_kernels avx512 = { "AVX-512", f32_avx512, int8_avx2, 32.0 * CHAINS,
-                                        64.0 * CHAINS };
-static const tn_peak_kernels vnni = { "AVX-512 VNNI", f32_avx512, int8_vnni, 32.0 * CHAINS,
-                                      128.0 * CHAINS };
+#    define KERNELS(name, f32_kernel, lanes, bf16_kernel, int8_kernel, bytes)                      \
+        {                                                                                          \
+            .isa = name, .f32 = f32_kernel, .bf16 = bf16_kernel, .int8 = int8_kernel,              \
+            .f32_ops = 2.0 * (lanes)*CHAINS, .bf16_ops = 4.0 * (lanes)*CHAINS,                     \
+            .int8_ops = 2.0 * (bytes)*CHAINS                                                       \
+        }
+static const tn_peak_kernels avx2 = KERNELS("AVX2", f32_avx2, 8, NULL, int8_avx2, 32);
+static const tn_peak_kernels avx512 = KERNELS("AVX-512", f32_avx512, 16, NULL, int8_avx2, 32);
+static const tn_peak_kernels vnni = KERNELS("AVX-512 VNNI", f32_avx512, 16, NULL, int8_vnni, 64);
+static const tn_peak_kernels bf16 =
+    KERNELS("AVX-512 VNNI BF16", f32_avx512, 16, bf16_avx512, int8_vnni, 64);
 
 const tn_peak_kernels *tn_peak_kernels_find(void)
 {
@@ -125,7 +150,9 @@ const tn_peak_kernels *tn_peak_kernels_find(void)
         return &plain;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw"))
         return &avx2;
-    return __builtin_cpu_supports("avx512vnni") ? &vnni : &avx512;
+    if (!__builtin_cpu_supports("avx512vnni"))
+        return &avx512;
+    return __builtin_cpu_supports("avx512bf16") ? &bf16 : &vnni;
 }
 #else
 const tn_peak_kernels *tn_peak_kernels_find(void)

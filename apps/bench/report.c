@@ -154,11 +154,11 @@ static json_t *machine_json(const tn_roofline *roofs, int32_t n)
     json_t *list = json_array();
     cpu_name(name, sizeof name);
     for (int32_t i = 0; i < n; i++)
-        json_array_append_new(list,
-                              json_pack("{s:i, s:s, s:f, s:f, s:f}", "threads",
-                                        (int)roofs[i].threads, "isa", roofs[i].isa,
-                                        "read_bytes_per_s", roofs[i].read_bytes_s, "f32_ops_per_s",
-                                        roofs[i].f32_ops_s, "int8_ops_per_s", roofs[i].int8_ops_s));
+        json_array_append_new(
+            list, json_pack("{s:i, s:s, s:f, s:f, s:f, s:f}", "threads", (int)roofs[i].threads,
+                            "isa", roofs[i].isa, "read_bytes_per_s", roofs[i].read_bytes_s,
+                            "f32_ops_per_s", roofs[i].f32_ops_s, "bf16_ops_per_s",
+                            roofs[i].bf16_ops_s, "int8_ops_per_s", roofs[i].int8_ops_s));
     return json_pack("{s:s, s:I, s:o}", "cpu", name, "online_cpus",
                      (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "roofline", list);
 }
@@ -200,10 +200,10 @@ void tn_bench_roofline_text(const tn_roofline *roofs, int32_t n, tn_strbuf *out)
     char name[MAX_MACHINE];
     cpu_name(name, sizeof name);
     tn_strbuf_printf(out, "%s, %s\n", name, n > 0 ? roofs[0].isa : "");
-    tn_strbuf_puts(out, "| threads | read GB/s | f32 Gop/s | int8 Gop/s |\n"
-                        "| ------: | --------: | --------: | ---------: |\n");
+    tn_strbuf_puts(out, "| threads | read GB/s | f32 Gop/s | bf16 Gop/s | int8 Gop/s |\n"
+                        "| ------: | --------: | --------: | ---------: | ---------: |\n");
     for (int32_t i = 0; i < n; i++)
-        tn_strbuf_printf(out, "| %7d | %9.1f | %9.1f | %10.1f |\n", (int)roofs[i].threads,
+        tn_strbuf_printf(out, "| %7d | %9.1f | %9.1f | %10.1f | %10.1f |\n", (int)roofs[i].threads,
                          roofs[i].read_bytes_s * 1e-9, roofs[i].f32_ops_s * 1e-9,
-                         roofs[i].int8_ops_s * 1e-9);
+                         roofs[i].bf16_ops_s * 1e-9, roofs[i].int8_ops_s * 1e-9);
 }

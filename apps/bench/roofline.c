@@ -4,6 +4,7 @@
 #include "apps/bench/seconds.h"
 #include "core/base/alloc.h"
 
+#include <math.h>
 #include <stdatomic.h>
 
 /* The buffer is larger than the last cache of any CPU of today but the very largest servers'; a run
@@ -38,6 +39,14 @@ static void f32_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
     job *j = arg;
     (void)worker;
     float sum = j->kernels->f32(j->rounds * (i1 - i0));
+    atomic_fetch_add_explicit(&j->sink, sum > 0.0f, memory_order_relaxed);
+}
+
+static void bf16_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
+{
+    job *j = arg;
+    (void)worker;
+    float sum = j->kernels->bf16(j->rounds * (i1 - i0));
     atomic_fetch_add_explicit(&j->sink, sum > 0.0f, memory_order_relaxed);
 }
 
@@ -77,8 +86,13 @@ tn_status tn_roofline_measure(tn_team *team, tn_roofline *out, tn_error *err)
     out->read_bytes_s =
         best_rate(team, BUFFER_BYTES / TILE_BYTES, read_tiles, &j, (double)BUFFER_BYTES);
     out->f32_ops_s = best_rate(team, TILES, f32_tiles, &j, j.kernels->f32_ops * rounds);
+    if (j.kernels->bf16)
+        out->bf16_ops_s = best_rate(team, TILES, bf16_tiles, &j, j.kernels->bf16_ops * rounds);
     if (j.kernels->int8)
         out->int8_ops_s = best_rate(team, TILES, int8_tiles, &j, j.kernels->int8_ops * rounds);
+    /* Narrow values can always be widened. */
+    out->bf16_ops_s = fmax(out->bf16_ops_s, out->f32_ops_s);
+    out->int8_ops_s = fmax(out->int8_ops_s, out->f32_ops_s);
     tn_pages_release(words, BUFFER_BYTES);
     return TN_OK;
 }

@@ -14,7 +14,8 @@ typedef struct tn_roofline {
     int32_t threads;
     double read_bytes_s; /* from memory, past the caches */
     double f32_ops_s;    /* fused multiply-adds of floats */
-    double int8_ops_s;   /* dot products of bytes into 32-bit sums; 0 where the CPU has none */
+    double bf16_ops_s;   /* dot products of bf16 into floats, where they are faster, else as f32 */
+    double int8_ops_s;   /* dot products of bytes into 32-bit sums, where they are faster */
     const char *isa;     /* the instructions that were used; static */
 } tn_roofline;
 
@@ -27,8 +28,9 @@ typedef struct tn_peak_kernels {
     const char *isa;
     /* Do `rounds` rounds; the result depends on every operation. */
     float (*f32)(int64_t rounds);
-    int32_t (*int8)(int64_t rounds); /* or NULL */
-    double f32_ops, int8_ops;        /* operations a round */
+    float (*bf16)(int64_t rounds);      /* or NULL */
+    int32_t (*int8)(int64_t rounds);    /* or NULL */
+    double f32_ops, bf16_ops, int8_ops; /* operations a round */
 } tn_peak_kernels;
 
 /** The widest of this CPU. */

@@ -7,6 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Formats given as values (K-quants) count as their kernel has them: recoded in 8 bits, or f32. */
+static int rate_of(const tn_part *part, const char *tolerance)
+{
+    if (part->values)
+        return strncmp(tolerance, "w8", 2) == 0 ? TN_BENCH_INT8 : TN_BENCH_F32;
+    if (part->group > 0)
+        return TN_BENCH_INT8;
+    return strcmp(part->wfmt, "bf16") == 0 ? TN_BENCH_BF16 : TN_BENCH_F32;
+}
+
 static void count_node(const tn_bound_node *n, tn_bench_cost *cost)
 {
     if (n->op->param == TN_PARAM_EMBED) /* a row, not the table */
@@ -15,10 +25,10 @@ static void count_node(const tn_bound_node *n, tn_bench_cost *cost)
     if (n->op->param != TN_PARAM_LINEAR)
         return;
     const tn_linear *linear = n->node.param;
-    double ops = 0;
+    double *ops = n->node.layer < 0 ? cost->head_ops : cost->token_ops;
     for (int32_t i = 0; i < linear->n_parts; i++)
-        ops += 2.0 * (double)linear->in * (double)linear->part[i]->out;
-    *(n->node.layer < 0 ? &cost->head_ops : &cost->token_ops) += ops;
+        ops[rate_of(linear->part[i], n->kernel->tolerance)] +=
+            2.0 * (double)linear->in * (double)linear->part[i]->out;
 }
 
 static void count_cost(const tn_setup *s, tn_bench_cost *cost)
@@ -112,8 +122,15 @@ double tn_bench_token_bytes(const tn_bench_cost *cost, const tn_bench_test *test
     return cost->step_bytes / tokens + (test->prefill ? cost->position_bytes : kv);
 }
 
-double tn_bench_token_ops(const tn_bench_cost *cost, const tn_bench_test *test)
+double tn_bench_token_seconds(const tn_bench_cost *cost, const tn_bench_test *test,
+                              const tn_roofline *roofline)
 {
     const double sampled = test->prefill ? 1.0 / test->prefill : 1.0;
-    return cost->token_ops + cost->head_ops * sampled + cost->position_ops * positions(cost, test);
+    const double rate[TN_BENCH_N_RATES] = { [TN_BENCH_F32] = roofline->f32_ops_s,
+                                            [TN_BENCH_BF16] = roofline->bf16_ops_s,
+                                            [TN_BENCH_INT8] = roofline->int8_ops_s };
+    double seconds = cost->position_ops * positions(cost, test) / rate[TN_BENCH_F32];
+    for (int i = 0; i < TN_BENCH_N_RATES; i++)
+        seconds += (cost->token_ops[i] + cost->head_ops[i] * sampled) / rate[i];
+    return seconds;
 }

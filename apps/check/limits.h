@@ -15,7 +15,8 @@ typedef struct tn_check_class {
     double sum;     /* of a term of a sum, and of elementary functions */
     double operand; /* of each operand of a product, in f16; 0: operands are not rounded */
     bool exact;     /* the same bits, after rounding to the edge's type */
-    bool a8;        /* activations of quantised weights in 8 bits, by groups of at least 32 */
+    bool a8;        /* activations of quantised weights in 8 bits, by groups of at least 32; of bf16
+                       weights in bf16 */
     bool w8;        /* weights that come as values (K-quants) in 8 bits, by groups of 32 */
     double drift;   /* of the logits of a free run: RMS error by standard deviation */
 } tn_check_class;

@@ -142,6 +142,8 @@ static double element_limit(const linear_job *j, const element_size *e, double y
         limit += TN_CHECK_SIGMAS * sqrt(e->p / 3) * inner;
     if (k->a8 && coded)
         limit += TN_CHECK_SIGMAS * sqrt(e->s / 12) / TN_CHECK_MAX_CODE;
+    if (k->a8 && strcmp(j->c->part[j->part].wfmt, "bf16") == 0)
+        limit += TN_CHECK_SIGMAS * sqrt(e->p / 3) * tn_check_unit(TN_BF16);
     if (recoded)
         limit += TN_CHECK_SIGMAS * sqrt(e->r);
     return limit;

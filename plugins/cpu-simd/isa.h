@@ -28,11 +28,13 @@ typedef struct simd_step {
 
 /**
  * Input rows in the order in which the dot products read them. They are cut into blocks
- * (simd_block_rows), and in a block of R rows the R values of each column, or of each quad of
- * columns for codes, lie together. The block that starts at row m starts m strides into each array.
+ * (simd_block_rows), and in a block of R rows the R values of each column, of each pair of columns
+ * for bf16 or of each quad for codes, lie together. The block that starts at row m starts m strides
+ * into each array.
  */
 typedef struct simd_input {
-    const void *x;         /* f32 [K][R], or int8 codes [K / 4][R][4]; 0 from K to the padded K */
+    const void *x;         /* f32 [K][R], bf16 [K / 2][R][2] or int8 codes [K / 4][R][4]; 0 from K
+                              to the padded K */
     const simd_step *step; /* [K / 32][R]; int8 codes only */
     const float *sum;      /* [groups][R] of x over each group of the weights; u4 only */
     int64_t x_stride, step_stride, sum_stride; /* elements a row */
@@ -53,7 +55,7 @@ static inline int32_t simd_block_rows(int64_t left, int32_t most)
 typedef struct simd_dot {
     const uint8_t *tile;
     simd_input in; /* of the first of the n rows */
-    int32_t cols;  /* K for plain weights, else K padded to SIMD_GROUP */
+    int32_t cols;  /* K as packed: padded to 2 for bf16, to SIMD_GROUP for codes */
     int32_t group; /* columns a weight group, a multiple of SIMD_GROUP */
     int32_t n;
     float *out;
@@ -106,8 +108,10 @@ typedef struct simd_isa {
     /** The same as f32: the input of exact coded weights and, with sum NULL, of plain ones. */
     void (*widen)(const float *x, int32_t n, int32_t padded, int32_t group, int32_t rows,
                   float *out, float *sum);
+    /** The same as bf16, the input of dot[SIMD_W_BF16]; NULL where that takes f32. */
+    void (*narrow)(const float *x, int32_t n, int32_t padded, int32_t rows, uint16_t *out);
     void (*dot[SIMD_N_KINDS])(const simd_dot *d);
-    void (*exact[SIMD_N_KINDS])(const simd_dot *d); /* f32 inputs; plain kinds: as dot */
+    void (*exact[SIMD_N_KINDS])(const simd_dot *d); /* f32 inputs; f32 and f16: as dot */
     void (*tail)(const simd_tail *t, int32_t n, const float *y, const float *up);
     void (*glu)(const float *gate, const float *up, int64_t n, int32_t act, float scale, float *y);
     void (*add)(const float *a, const float *b, int64_t n, float *y);
@@ -130,5 +134,7 @@ typedef struct simd_isa {
 extern const simd_isa *const simd_isas[];
 /** 1 when this machine and its system can run the table. */
 int32_t simd_isa_runs(const simd_isa *isa);
+/** 0 for a table that runs on this machine but is slower there than the next one. */
+int32_t simd_isa_pays(const simd_isa *isa);
 
 #endif

@@ -33,7 +33,7 @@ const tn_kernel *const tn_cpu_simd_kernels[] = {
 const tn_kv_format *const tn_cpu_simd_kv_formats[] = { &simd_kv_f32, &simd_kv_f16, &simd_kv_i8,
                                                        &simd_kv_i8_static, NULL };
 
-/* The set that the option names, or the best that runs here. */
+/* The set that the option names, or the fastest that runs here. */
 static tn_status choose_isa(const char *wanted, const simd_isa **out, tn_error *err)
 {
     char names[128];
@@ -42,7 +42,7 @@ static tn_status choose_isa(const char *wanted, const simd_isa **out, tn_error *
         int written = snprintf(names + n, sizeof names - n, " %s", (*isa)->name);
         n += written > 0 && (size_t)written < sizeof names - n ? (size_t)written : 0;
         int any = !wanted || strcmp(wanted, "auto") == 0;
-        if (!any && strcmp(wanted, (*isa)->name) != 0)
+        if (any ? !simd_isa_pays(*isa) : strcmp(wanted, (*isa)->name) != 0)
             continue;
         *out = *isa;
         if (simd_isa_runs(*isa))

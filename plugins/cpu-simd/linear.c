@@ -40,17 +40,17 @@ static linear_form form_of(const char *op)
     return form;
 }
 
-#define LAYOUTS(kind)                                                                              \
+#define LAYOUTS(kind, version)                                                                     \
     {                                                                                              \
-        "cpu-simd/" kind ".t16/2", "cpu-simd/" kind ".t16+bias/2", "cpu-simd/" kind ".t16+norm/2", \
-            "cpu-simd/" kind ".t16+bias+norm/2"                                                    \
+        "cpu-simd/" kind ".t16/" version, "cpu-simd/" kind ".t16+bias/" version,                   \
+            "cpu-simd/" kind ".t16+norm/" version, "cpu-simd/" kind ".t16+bias+norm/" version      \
     }
 
 const char *simd_linear_layout(int32_t kind, int32_t tail)
 {
     static const char *const layouts[SIMD_N_KINDS][SIMD_N_LAYOUTS] = {
-        LAYOUTS("f32"), LAYOUTS("f16"), LAYOUTS("bf16"),
-        LAYOUTS("u4z"), LAYOUTS("u4b"), LAYOUTS("q8"),
+        LAYOUTS("f32", "2"), LAYOUTS("f16", "2"), LAYOUTS("bf16", "3"),
+        LAYOUTS("u4z", "2"), LAYOUTS("u4b", "2"), LAYOUTS("q8", "2"),
     };
     return layouts[kind][tail];
 }
@@ -144,18 +144,32 @@ static tn_status supports_w8(void *self, const tn_node *node, tn_error *why)
 
 /* ---- the input of the dot products, in the workspace ---- */
 
+enum { INPUT_F32 = 0, INPUT_BF16, INPUT_I8 };
+
+static const int32_t input_bytes[] = { [INPUT_F32] = 4, [INPUT_BF16] = 2, [INPUT_I8] = 1 };
+
 typedef struct input_layout {
-    int32_t quantised; /* int8 codes; else f32 */
+    int32_t form; /* INPUT_* */
     int64_t stride, n_steps, n_groups;
     uint64_t normed, x, steps, sums, bytes; /* offsets; normed: a row for each worker */
 } input_layout;
+
+/* In the precision of the weights' dot product, unless the profile says f32. */
+static int32_t input_form(const simd_plugin *plugin, int32_t kind)
+{
+    if (plugin->exact)
+        return INPUT_F32;
+    if (simd_is_coded(kind))
+        return INPUT_I8;
+    return kind == SIMD_W_BF16 && plugin->isa->narrow ? INPUT_BF16 : INPUT_F32;
+}
 
 static int place_input(void *self, const linear_blob *blob, int64_t n_rows, input_layout *out)
 {
     const simd_plugin *plugin = self;
     const simd_weights *w = &blob->format;
     int32_t coded = simd_is_coded(w->kind);
-    input_layout l = { .quantised = coded && !plugin->exact,
+    input_layout l = { .form = input_form(plugin, w->kind),
                        .stride = ((int64_t)w->padded + 63) / 64 * 64,
                        .n_steps = w->padded / SIMD_GROUP,
                        .n_groups = w->n_groups };
@@ -164,9 +178,10 @@ static int place_input(void *self, const linear_blob *blob, int64_t n_rows, inpu
     if (blob->form.norm)
         fits = tn_plugin_add_product(&l.bytes, workers * (uint64_t)l.stride, sizeof(float));
     l.x = l.bytes;
-    fits = fits && tn_plugin_add_product(&l.bytes, n * (uint64_t)l.stride, l.quantised ? 1 : 4);
+    fits = fits &&
+           tn_plugin_add_product(&l.bytes, n * (uint64_t)l.stride, (uint64_t)input_bytes[l.form]);
     l.steps = l.bytes;
-    if (fits && l.quantised)
+    if (fits && l.form == INPUT_I8)
         fits = tn_plugin_add_product(&l.bytes, n * (uint64_t)l.n_steps, sizeof(simd_step));
     l.sums = l.bytes;
     if (fits && coded)
@@ -260,14 +275,15 @@ static void prepare_row(const linear_job *job, int64_t first, int64_t i, int32_t
         x = normed;
     }
     float *sum = (float *)(void *)(work + l->sums) + first * l->n_groups + (i - first);
-    if (l->quantised)
+    uint8_t *block = work + l->x + first * l->stride * input_bytes[l->form];
+    if (l->form == INPUT_I8)
         job->isa->quantise(
-            x, w->cols, w->padded, w->group, rows,
-            (int8_t *)(work + l->x) + first * l->stride + (i - first) * 4,
+            x, w->cols, w->padded, w->group, rows, (int8_t *)block + (i - first) * 4,
             (simd_step *)(void *)(work + l->steps) + first * l->n_steps + (i - first), sum);
+    else if (l->form == INPUT_BF16)
+        job->isa->narrow(x, w->cols, w->padded, rows, (uint16_t *)(void *)block + (i - first) * 2);
     else
-        job->isa->widen(x, w->cols, w->padded, w->group, rows,
-                        (float *)(void *)(work + l->x) + first * l->stride + (i - first),
+        job->isa->widen(x, w->cols, w->padded, w->group, rows, (float *)(void *)block + (i - first),
                         simd_is_coded(w->kind) ? sum : NULL);
 }
 
@@ -300,7 +316,9 @@ static void prepare(void *self, linear_job *job)
                                .x_stride = l->stride,
                                .step_stride = l->n_steps,
                                .sum_stride = l->n_groups };
-    if (job->n_rows == 1 && !job->blob.form.norm && !simd_is_coded(job->blob.format.kind))
+    const simd_weights *w = &job->blob.format;
+    if (job->n_rows == 1 && !job->blob.form.norm && l->form == INPUT_F32 &&
+        !simd_is_coded(w->kind) && w->padded == w->cols)
         job->input.x = tn_op_row(&job->launch->in[0], 0);
     else if (job->n_rows * job->linear->in <= 4096)
         prepare_range(job, 0, n_blocks, 0);
@@ -313,7 +331,7 @@ static void dot_tile(const linear_job *job, int32_t part, int64_t tile, int64_t 
                      float *out)
 {
     const simd_weights *w = &job->blob.format;
-    int64_t x_bytes = job->layout.quantised ? 1 : 4;
+    int64_t x_bytes = input_bytes[job->layout.form];
     simd_dot dot = { .tile = job->weights + job->blob.part[part] + (uint64_t)tile * w->tile_bytes,
                      .in = job->input,
                      .cols = w->padded,

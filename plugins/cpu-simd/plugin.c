@@ -13,7 +13,7 @@ const tn_plugin tn_plugin_v1 = {
     .version = TENON_VERSION,
     .domain = "host",
 #if defined(__x86_64__)
-    .build = "avx512-vnni avx512 avx-vnni avx2 plain, chosen at load",
+    .build = "avx512-bf16 avx512-vnni avx512 avx-vnni avx2 plain, chosen at load",
 #else
     .build = "plain",
 #endif

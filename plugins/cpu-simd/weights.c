@@ -64,7 +64,8 @@ tn_status simd_weights_init(const char *wfmt, int32_t group, int32_t values, int
     if (cols < 1 || cols > INT32_MAX - SIMD_GROUP)
         return tn_plugin_fail(why, TN_UNSUPPORTED, "rows of %d columns", cols);
     if (!simd_is_coded(w.kind)) {
-        w.tile_bytes = (uint64_t)cols * SIMD_TILE * (uint64_t)kinds[w.kind].value_bytes;
+        w.padded += w.kind == SIMD_W_BF16 ? cols % 2 : 0;
+        w.tile_bytes = (uint64_t)w.padded * SIMD_TILE * (uint64_t)kinds[w.kind].value_bytes;
         *out = w;
         return TN_OK;
     }
@@ -119,15 +120,25 @@ static uint16_t get_u16(const uint8_t *at)
     return value;
 }
 
+/* Where the value of column k of a lane lies. */
+static size_t plain_at(const simd_weights *w, int32_t k, int32_t lane)
+{
+    const size_t column = (size_t)k, row = (size_t)lane;
+    if (w->kind == SIMD_W_BF16)
+        return (column / 2 * SIMD_TILE + row) * 4 + column % 2 * 2;
+    return (column * SIMD_TILE + row) * (size_t)kinds[w->kind].value_bytes;
+}
+
 static void pack_plain(const simd_weights *w, const float *values, int32_t lane, uint8_t *tile)
 {
-    for (int32_t k = 0; k < w->cols; k++) {
-        size_t i = (size_t)k * SIMD_TILE + (size_t)lane;
+    for (int32_t k = 0; k < w->padded; k++) {
+        uint8_t *at = tile + plain_at(w, k, lane);
+        float value = k < w->cols ? values[k] : 0.0f;
         if (w->kind == SIMD_W_F32)
-            memcpy(tile + i * 4, &values[k], 4);
+            memcpy(at, &value, 4);
         else
-            put_u16(tile + i * 2, w->kind == SIMD_W_F16 ? tn_half_f32_to_f16(values[k])
-                                                        : tn_half_f32_to_bf16(values[k]));
+            put_u16(at,
+                    w->kind == SIMD_W_F16 ? tn_half_f32_to_f16(value) : tn_half_f32_to_bf16(value));
     }
 }
 
@@ -298,12 +309,12 @@ tn_status simd_weights_pack(const simd_weights *w, const tn_weight_rows *rows, u
 static void plain_row(const simd_weights *w, const uint8_t *tile, int32_t lane, float *out)
 {
     for (int32_t k = 0; k < w->cols; k++) {
-        size_t i = (size_t)k * SIMD_TILE + (size_t)lane;
+        const uint8_t *at = tile + plain_at(w, k, lane);
         if (w->kind == SIMD_W_F32)
-            memcpy(&out[k], tile + i * 4, 4);
+            memcpy(&out[k], at, 4);
         else
-            out[k] = w->kind == SIMD_W_F16 ? tn_half_f16_to_f32(get_u16(tile + i * 2))
-                                           : tn_half_bf16_to_f32(get_u16(tile + i * 2));
+            out[k] = w->kind == SIMD_W_F16 ? tn_half_f16_to_f32(get_u16(at))
+                                           : tn_half_bf16_to_f32(get_u16(at));
     }
 }
 

@@ -3,10 +3,13 @@
  * Packed weights: tiles of 16 rows, in the order in which the dot products read them, the same for
  * every instruction set.
  *
- * Plain kinds: [K][16] values. Coded kinds: f32 unit[16]; for each group of columns f16 scale[16],
- * and f16 offset[16] (u4b) or u8 zero[16] (u4z), padded together to 64 bytes; then codes, 4 columns
- * ("a quad") of 16 rows in 64 bytes: q8 biased by 128, one quad each; u4 two quads in one, columns
- * 8j..8j+3 in the low halves and 8j+4..8j+7 in the high ones. K is padded to 32 with zeros.
+ * f32, f16: [K][16] values. bf16: [K / 2][16][2], an even and an odd column in a lane, as dot
+ * products of bf16 take them; K is padded to 2 with zeros.
+ *
+ * Coded kinds: f32 unit[16]; for each group of columns f16 scale[16], and f16 offset[16] (u4b) or
+ * u8 zero[16] (u4z), padded together to 64 bytes; then codes, 4 columns ("a quad") of 16 rows in 64
+ * bytes: q8 biased by 128, one quad each; u4 two quads in one, columns 8j..8j+3 in the low halves
+ * and 8j+4..8j+7 in the high ones. K is padded to 32 with zeros.
  *
  * unit is a power of two by which a row's scales and offsets are multiplied when f16 would not
  * hold them as they are, so that bf16 and f32 scales keep 11 bits; else 1.

@@ -240,12 +240,12 @@ static void f32_sums_in_both_orders_are_inside_of_f32acc_and_it_is_not_wide(void
     close_linear(&f);
 }
 
-static void eight_bit_activations_widen_coded_weights_only(void **state)
+static void eight_bit_activations_widen_coded_weights_and_bf16_only(void **state)
 {
     (void)state;
-    const char *const coded[] = { "u4b.g32", "u4z.g64", "q8.g32" }, *const kept[] = { "f16",
-                                                                                      "q6_k" };
-    for (int32_t i = 0; i < 3; i++) {
+    const char *const coded[] = { "u4b.g32", "u4z.g64", "q8.g32", "bf16" };
+    const char *const kept[] = { "f16", "q6_k" };
+    for (int32_t i = 0; i < 4; i++) {
         fixture f;
         open_linear(&f, case_of(coded[i]));
         assert_true(sum_as(&f, "a8") > 10 * sum_as(&f, "f32acc"));
@@ -269,7 +269,7 @@ static void recoded_weights_widen_formats_that_come_as_values_but_are_not_plain(
     assert_true(sum_as(&f, "w8") > 10 * sum_as(&f, "f32acc"));
     assert_true(sum_as(&f, "w8a8") > 1.2 * sum_as(&f, "w8"));
     close_linear(&f);
-    open_linear(&f, case_of("bf16"));
+    open_linear(&f, case_of("f16"));
     assert_true(sum_as(&f, "w8a8") == sum_as(&f, "f32acc"));
     close_linear(&f);
 }
@@ -381,7 +381,7 @@ int main(void)
         cmocka_unit_test(terms_of_a_sum_grow_with_it_first_by_number_then_by_the_root),
         cmocka_unit_test(exact_allows_nothing),
         cmocka_unit_test(f32_sums_in_both_orders_are_inside_of_f32acc_and_it_is_not_wide),
-        cmocka_unit_test(eight_bit_activations_widen_coded_weights_only),
+        cmocka_unit_test(eight_bit_activations_widen_coded_weights_and_bf16_only),
         cmocka_unit_test(recoded_weights_widen_formats_that_come_as_values_but_are_not_plain),
         cmocka_unit_test(a_weight_is_recoded_within_half_a_step_of_its_group),
         cmocka_unit_test(weights_of_zero_still_cost_units_of_their_terms),

@@ -37,7 +37,8 @@ def test_the_machine_is_described_with_a_roofline_for_each_number_of_threads(res
     assert machine["cpu"] and machine["online_cpus"] >= 1
     assert [r["threads"] for r in machine["roofline"]] == [1, 2]
     for r in machine["roofline"]:
-        assert r["read_bytes_per_s"] > 1e8 and r["f32_ops_per_s"] > 1e7 and r["int8_ops_per_s"] >= 0
+        assert r["read_bytes_per_s"] > 1e8 and r["f32_ops_per_s"] > 1e7
+        assert min(r["bf16_ops_per_s"], r["int8_ops_per_s"]) >= r["f32_ops_per_s"]
 
 
 def test_shares_of_the_roofline_follow_from_rates(results):
@@ -49,6 +50,20 @@ def test_shares_of_the_roofline_follow_from_rates(results):
             alone = next(b for b in results["results"] if b["test"] == "tg8" and b["batch"] == 1 and
                          (b["threads"], b["depth"]) == (a["threads"], a["depth"]))
             assert bytes_a_token < alone["memory_roofline"] * roof[a["threads"]] / alone["tokens_per_s"]
+
+
+def test_operations_count_at_the_rate_of_their_weights(tenon, make_model):
+    seconds, roof = {}, {}
+    for kind in ("F16", "BF16", "Q4_0"):
+        model = make_model("--seed", "1", "--layers", "2", "--type", kind)
+        out = tenon.json("bench", "--model", model, "--prefill", 16, "--decode", 0, "--repeat", 1, "--threads", 1)
+        roof[kind] = out["machine"]["roofline"][0]
+        seconds[kind] = out["results"][0]["compute_roofline"] / out["results"][0]["tokens_per_s"]
+    ops = seconds["F16"] * roof["F16"]["f32_ops_per_s"]  # of linears and attention
+    for kind, rate in (("BF16", "bf16_ops_per_s"), ("Q4_0", "int8_ops_per_s")):  # attention stays at the rate of f32
+        assert seconds[kind] * roof[kind]["f32_ops_per_s"] <= 1.001 * ops and seconds[kind] * roof[kind][rate] >= 0.999 * ops
+        if roof[kind][rate] > 1.5 * roof[kind]["f32_ops_per_s"]:
+            assert seconds[kind] * roof[kind]["f32_ops_per_s"] < 0.9 * ops
 
 
 def test_profiles_are_words(tenon, tiny, tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from conftest import BUILD
 
 # The sweep of each op has every weight and KV format; these are those of the nodes.
-MODELS = [("Q4_1", "f16", "a8"), ("Q4_1", "i8", "f32"), ("Q4_0", "i8", "a8"), ("Q8_0", "f16", "a8"), ("F16", "f16", "a8"), ("BF16", "f32", "a8")]
-SETS = ["avx512-vnni", "avx512", "avx-vnni", "avx2", "plain"]
+MODELS = [("Q4_1", "f16", "a8"), ("Q4_1", "i8", "f32"), ("Q4_0", "i8", "a8"), ("Q8_0", "f16", "a8"), ("F16", "f16", "a8"), ("BF16", "f32", "a8"), ("BF16", "i8", "f32")]
+SETS = ["avx512-bf16", "avx512-vnni", "avx512", "avx-vnni", "avx2", "plain"]
 
 
 def plugins(isa, dot):
