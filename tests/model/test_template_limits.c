@@ -92,6 +92,9 @@ static void big_values_end_at_the_limit_of_memory(void **state)
     refuse("{{ 'ab' * 9223372036854775807 }}", TN_INVALID, "too long");
     refuse("{{ 'a' * 10**12 }}", TN_INVALID, "line 1: ");
     refuse("{{ [0] * 10**12 }}", TN_INVALID, "line 1: ");
+    refuse("{{ '%77777777777777777777d' % 1 }}", TN_INVALID, "a width or precision");
+    refuse("{{ '%.77777777777777777777f' % 1 }}", TN_INVALID, "a width or precision");
+    refuse("{{ '%*7d' % (9223372036854775807, 1) }}", TN_INVALID, "a width or precision");
 }
 
 static void long_texts_end_at_the_limit_of_the_output(void **state)

@@ -73,9 +73,11 @@ static tn_status read_count(state *s, int32_t max, int32_t *out)
         if (!tpl_is_int(v))
             return tpl_fail(s->e, "* wants int");
         n = v.u.i;
+    } else {
+        for (; here(s) >= '0' && here(s) <= '9'; s->at++)
+            if (n <= max) /* more digits make it no less too large */
+                n = (n < 0 ? 0 : n) * 10 + (here(s) - '0');
     }
-    for (; here(s) >= '0' && here(s) <= '9'; s->at++)
-        n = (n < 0 ? 0 : n) * 10 + (here(s) - '0');
     if (n > max || n < -max)
         return tpl_fail(s->e, "a width or precision in a format; at most %d is allowed", (int)max);
     *out = (int32_t)n;
