@@ -96,7 +96,7 @@ run_tests() {
 host_part() {
     local sources plugin kernels
     mapfile -t sources < <(printf '%s\n' core/base/*.c tests/support/{plugin_harness,linear_case}.c plugins/cpu-ref/*.c plugins/cpu-simd/*.c |
-        grep -v -E '/isa_(avx|vnni)|/plugin\.c$')
+        grep -v -E '/isa_(avx|vnni|bf16)|/plugin\.c$')
     compile_all plugins/cpu-ref/plugin.c plugins/cpu-simd/plugin.c
     compile_all "${sources[@]}"
     for plugin in cpu-ref cpu-simd; do
