@@ -42,43 +42,42 @@ static const tn_peak_kernels plain = { .isa = "plain C",
 #    define VNNI   __attribute__((target("avx512f,avx512bw,avx512vnni")))
 #    define BF16   __attribute__((target("avx512f,avx512bw,avx512bf16")))
 
+/* Every chain takes `step`, an expression of chain[i], in each round; the sum is in chain[0]. */
+#    define RUN_CHAINS(chain, zero, step, add)                                                     \
+        do {                                                                                       \
+            for (int i = 0; i < CHAINS; i++)                                                       \
+                (chain)[i] = (zero);                                                               \
+            for (int64_t r = 0; r < rounds; r++)                                                   \
+                _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++)(chain)[i] = (step);      \
+            for (int i = 1; i < CHAINS; i++)                                                       \
+                (chain)[0] = add((chain)[0], (chain)[i]);                                          \
+        } while (0)
+
 AVX2 static float f32_avx2(int64_t rounds)
 {
     volatile float factor = 0.9999f;
     float out[8];
     const __m256 f = _mm256_set1_ps(factor);
     __m256 chain[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        chain[i] = _mm256_setzero_ps();
-    for (int64_t r = 0; r < rounds; r++)
-#    pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            chain[i] = _mm256_fmadd_ps(chain[i], f, f);
-    for (int i = 1; i < CHAINS; i++)
-        chain[0] = _mm256_add_ps(chain[0], chain[i]);
+    RUN_CHAINS(chain, _mm256_setzero_ps(), _mm256_fmadd_ps(chain[i], f, f), _mm256_add_ps);
     _mm256_storeu_ps(out, chain[0]);
     return sum_of(out, 8);
 }
 
 /* The pair that stands for a dot product of bytes where there is no VNNI. */
+AVX2 static inline __m256i add_products_avx2(__m256i sum, __m256i a)
+{
+    const __m256i pairs = _mm256_maddubs_epi16(a, _mm256_xor_si256(a, sum));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
 AVX2 static int32_t int8_avx2(int64_t rounds)
 {
     volatile char byte = 1;
     int32_t out[8];
-    const __m256i ones = _mm256_set1_epi16(1);
     __m256i a = _mm256_set1_epi8(byte);
     __m256i chain[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        chain[i] = _mm256_setzero_si256();
-    for (int64_t r = 0; r < rounds; r++) {
-#    pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) {
-            const __m256i pairs = _mm256_maddubs_epi16(a, _mm256_xor_si256(a, chain[i]));
-            chain[i] = _mm256_add_epi32(chain[i], _mm256_madd_epi16(pairs, ones));
-        }
-    }
-    for (int i = 1; i < CHAINS; i++)
-        chain[0] = _mm256_add_epi32(chain[0], chain[i]);
+    RUN_CHAINS(chain, _mm256_setzero_si256(), add_products_avx2(chain[i], a), _mm256_add_epi32);
     _mm256_storeu_si256((__m256i *)(void *)out, chain[0]);
     return out[0] ^ out[7];
 }
@@ -88,14 +87,7 @@ AVX512 static float f32_avx512(int64_t rounds)
     volatile float factor = 0.9999f;
     const __m512 f = _mm512_set1_ps(factor);
     __m512 chain[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        chain[i] = _mm512_setzero_ps();
-    for (int64_t r = 0; r < rounds; r++)
-#    pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            chain[i] = _mm512_fmadd_ps(chain[i], f, f);
-    for (int i = 1; i < CHAINS; i++)
-        chain[0] = _mm512_add_ps(chain[0], chain[i]);
+    RUN_CHAINS(chain, _mm512_setzero_ps(), _mm512_fmadd_ps(chain[i], f, f), _mm512_add_ps);
     return _mm512_reduce_add_ps(chain[0]);
 }
 
@@ -104,14 +96,7 @@ BF16 static float bf16_avx512(int64_t rounds)
     volatile float factor = 0.9999f;
     const __m512bh f = (__m512bh)_mm512_set1_ps(factor);
     __m512 chain[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        chain[i] = _mm512_setzero_ps();
-    for (int64_t r = 0; r < rounds; r++)
-#    pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            chain[i] = _mm512_dpbf16_ps(chain[i], f, f);
-    for (int i = 1; i < CHAINS; i++)
-        chain[0] = _mm512_add_ps(chain[0], chain[i]);
+    RUN_CHAINS(chain, _mm512_setzero_ps(), _mm512_dpbf16_ps(chain[i], f, f), _mm512_add_ps);
     return _mm512_reduce_add_ps(chain[0]);
 }
 
@@ -120,14 +105,8 @@ VNNI static int32_t int8_vnni(int64_t rounds)
     volatile char byte = 1;
     const __m512i a = _mm512_set1_epi8(byte);
     __m512i chain[CHAINS];
-    for (int i = 0; i < CHAINS; i++)
-        chain[i] = _mm512_setzero_si512();
-    for (int64_t r = 0; r < rounds; r++)
-#    pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            chain[i] = _mm512_dpbusd_epi32(chain[i], a, a);
-    for (int i = 1; i < CHAINS; i++)
-        chain[0] = _mm512_add_epi32(chain[0], chain[i]);
+    RUN_CHAINS(chain, _mm512_setzero_si512(), _mm512_dpbusd_epi32(chain[i], a, a),
+               _mm512_add_epi32);
     return _mm512_reduce_add_epi32(chain[0]);
 }
 

@@ -15,6 +15,7 @@ enum { BUFFER_BYTES = 256 << 20, TILE_BYTES = 1 << 20, RUNS = 5, TILES = 64 };
 typedef struct job {
     const uint64_t *words;
     const tn_peak_kernels *kernels;
+    float (*floats)(int64_t rounds); /* of the kernels, f32 or bf16 */
     int64_t rounds;
     atomic_uint_fast64_t sink; /* keeps the compiler from dropping the work */
 } job;
@@ -34,19 +35,11 @@ static void read_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
                               memory_order_relaxed);
 }
 
-static void f32_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
+static void float_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
 {
     job *j = arg;
     (void)worker;
-    float sum = j->kernels->f32(j->rounds * (i1 - i0));
-    atomic_fetch_add_explicit(&j->sink, sum > 0.0f, memory_order_relaxed);
-}
-
-static void bf16_tiles(void *arg, int64_t i0, int64_t i1, int32_t worker)
-{
-    job *j = arg;
-    (void)worker;
-    float sum = j->kernels->bf16(j->rounds * (i1 - i0));
+    float sum = j->floats(j->rounds * (i1 - i0));
     atomic_fetch_add_explicit(&j->sink, sum > 0.0f, memory_order_relaxed);
 }
 
@@ -85,9 +78,11 @@ tn_status tn_roofline_measure(tn_team *team, tn_roofline *out, tn_error *err)
     *out = (tn_roofline){ .threads = tn_team_workers(team), .isa = j.kernels->isa };
     out->read_bytes_s =
         best_rate(team, BUFFER_BYTES / TILE_BYTES, read_tiles, &j, (double)BUFFER_BYTES);
-    out->f32_ops_s = best_rate(team, TILES, f32_tiles, &j, j.kernels->f32_ops * rounds);
-    if (j.kernels->bf16)
-        out->bf16_ops_s = best_rate(team, TILES, bf16_tiles, &j, j.kernels->bf16_ops * rounds);
+    j.floats = j.kernels->f32;
+    out->f32_ops_s = best_rate(team, TILES, float_tiles, &j, j.kernels->f32_ops * rounds);
+    j.floats = j.kernels->bf16;
+    if (j.floats)
+        out->bf16_ops_s = best_rate(team, TILES, float_tiles, &j, j.kernels->bf16_ops * rounds);
     if (j.kernels->int8)
         out->int8_ops_s = best_rate(team, TILES, int8_tiles, &j, j.kernels->int8_ops * rounds);
     /* Narrow values can always be widened. */

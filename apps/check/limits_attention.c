@@ -120,12 +120,11 @@ static void limit_row(const attention_job *j, const float *q, float *limit)
             squares += p * p * v * v;
             most = fmax(most, fabs(v));
         }
-        /* Weights below 2^-14 of the largest lose absolute precision in f16; those below 2^-92 may
-         * be left out in f32 too. */
-        const double small = j->k->operand > 0 ? 0x1p-25 : j->k->sum > 0 ? 0x1p-92 : 0;
-        limit[d] = (float)(shift + j->k->sum * (tn_check_sum_terms(n) + 16) * size +
-                           j->k->operand * TN_CHECK_SIGMAS * sqrt(squares * 2 / 3) +
-                           n * small * most + 0x1p-120);
+        /* Weights below 2^-14 of the largest lose absolute precision in f16. */
+        const double subnormal = j->k->operand > 0 ? n * 0x1p-25 * most : 0;
+        limit[d] =
+            (float)(shift + j->k->sum * (tn_check_sum_terms(n) + 16) * size +
+                    j->k->operand * TN_CHECK_SIGMAS * sqrt(squares * 2 / 3) + subnormal + 0x1p-120);
     }
     for (int32_t i = 0; i < n; i++) {
         const double excess = term_excess(j, row_of(j, j->values, first + i), 1) * j->score[i];

@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 {
     tn_tiny_model m = TN_TINY_MODEL_DEFAULT;
     tn_error err = { 0 };
-    if (argc < 2 || argc % 2) {
+    if (argc < 2 || argc % 2 || argv[1][0] == '-') {
         fputs("usage: make_tiny_model OUT.gguf [--option value]...; options:", stderr);
         for (int i = 0; i < N_OPTIONS; i++)
             fprintf(stderr, " %s", options[i].name);
